@@ -1,0 +1,183 @@
+"""The avatar artefact: one portrait, prepared once, ready to be moved.
+
+A folder, or a zip with the suffix ``.avatar``, holding ``manifest.json`` (schema version, name, provenance, SHA-256
+of every other file), ``image.png``, ``matte.png``, ``plate.png`` and ``geometry.npz``.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ArtefactError, OutputError
+from engine.images import decode_png, encode_png
+from models.spec import IMAGE_SIZE, LANDMARKS, SCHEMA_VERSION
+
+MAX_FILE_BYTES = 16 << 20
+_IMAGES = ("image", "matte", "plate")
+_ARRAYS: dict[str, tuple[int, ...]] = {
+    "source_points": (LANDMARKS, 2),
+    "template": (LANDMARKS, 3),
+    "camera": (3, 4),
+    "irises": (2, 3),
+    "mesh": (478, 3),
+}
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person's picture with all that the renderer must know of it.
+
+    Attributes:
+        name: What the avatar is called.
+        image: uint8 (512, 512, 3) RGB, the head-and-shoulders crop.
+        matte: uint8 (512, 512), 255 where the person is, soft at hair.
+        plate: uint8 (512, 512, 3) RGB, the background with the person painted out.
+        source_points: float32 (68, 2) px, the iBUG landmarks as they lie in ``image``.
+        template: float32 (68, 3) fu (see models.spec), the person's landmarks at rest: mouth closed, eyes open.
+        camera: float32 (3, 4), maps a homogeneous point of face coordinates, before any head pose, to
+            homogeneous pixels; it contains the pose that the head has in the picture.
+        irises: float32 (2, 3), centre x, y and radius in px of the right and the left iris.
+        mesh: float32 (478, 3) px, the dense face mesh as it lies in ``image`` (z towards the camera negative).
+        provenance: Where the picture came from and who may use it.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    matte: NDArray[np.uint8]
+    plate: NDArray[np.uint8]
+    source_points: NDArray[np.float32]
+    template: NDArray[np.float32]
+    camera: NDArray[np.float32]
+    irises: NDArray[np.float32]
+    mesh: NDArray[np.float32]
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse wrong shapes, types and numbers that are not finite."""
+        size = (IMAGE_SIZE, IMAGE_SIZE)
+        for key in _IMAGES:
+            picture = getattr(self, key)
+            expected = size if key == "matte" else (*size, 3)
+            if picture.shape != expected or picture.dtype != np.uint8:
+                raise ArtefactError(
+                    f"Avatar {self.name!r}: {key} is {picture.dtype} {picture.shape}, expected uint8 {expected}."
+                )
+        for key, shape in _ARRAYS.items():
+            array = getattr(self, key)
+            if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+                raise ArtefactError(
+                    f"Avatar {self.name!r}: {key} must be finite float32 {shape}; create the avatar again."
+                )
+
+    def project(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Project points of face coordinates through the camera.
+
+        Args:
+            points: (..., 3) in fu.
+
+        Returns:
+            float32 (..., 2) px.
+        """
+        homogeneous = points @ self.camera[:, :3].T + self.camera[:, 3]
+        return cast(NDArray[np.float32], (homogeneous[..., :2] / homogeneous[..., 2:]).astype(np.float32))
+
+
+def save_avatar(avatar: Avatar, path: Path) -> None:
+    """Write ``avatar`` to ``path``: a zip if the suffix is ``.avatar``, else a folder.
+
+    The file appears under its name only when it is complete.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **{key: getattr(avatar, key) for key in _ARRAYS})
+    files = {f"{key}.png": encode_png(getattr(avatar, key)) for key in _IMAGES}
+    files["geometry.npz"] = arrays.getvalue()
+    manifest = {
+        "kind": "avatar",
+        "schema_version": SCHEMA_VERSION,
+        "name": avatar.name,
+        "provenance": avatar.provenance,
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+    }
+    files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".avatar":
+            partial = path.with_name(f".{path.name}.part")
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+                for name, data in sorted(files.items()):
+                    archive.writestr(zipfile.ZipInfo(name), data)
+            os.replace(partial, path)
+        else:
+            path.mkdir(exist_ok=True)
+            for name, data in sorted(files.items(), key=lambda item: item[0] == "manifest.json"):
+                (path / name).write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"Cannot write the avatar {path}: {error.strerror or error}.") from error
+
+
+def load_avatar(path: Path) -> Avatar:
+    """Read an avatar folder or ``.avatar`` zip.
+
+    Raises:
+        ArtefactError: It is missing, damaged, of another schema version, or too large to be one.
+    """
+    files = _read_files(path)
+    try:
+        manifest = json.loads(files["manifest.json"])
+        version, digests = manifest["schema_version"], manifest["sha256"]
+        kind, name = manifest["kind"], str(manifest["name"])
+        provenance = {str(k): str(v) for k, v in manifest.get("provenance", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{path} is not an avatar: its manifest is missing or damaged.") from error
+    if kind != "avatar" or version != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{path} is a {kind} of schema version {version}; this engine reads avatars of version "
+            f"{SCHEMA_VERSION}. Create it again with `mien avatar create`."
+        )
+    for file in ("image.png", "matte.png", "plate.png", "geometry.npz"):
+        if file not in files or hashlib.sha256(files[file]).hexdigest() != digests.get(file):
+            raise ArtefactError(f"{path}: {file} is missing or damaged. Create the avatar again.")
+    try:
+        with np.load(io.BytesIO(files["geometry.npz"]), allow_pickle=False) as arrays:
+            geometry = {key: arrays[key] for key in _ARRAYS}
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ArtefactError(f"{path}: geometry.npz is damaged. Create the avatar again.") from error
+    pictures = {key: decode_png(files[f"{key}.png"], grey=key == "matte") for key in _IMAGES}
+    return Avatar(name=name, provenance=provenance, **pictures, **geometry)
+
+
+def _read_files(path: Path) -> dict[str, bytes]:
+    """The regular files of an avatar, by name, within the size limit."""
+    wanted = ("manifest.json", "image.png", "matte.png", "plate.png", "geometry.npz")
+    try:
+        if path.is_dir():
+            return {name: _limited((path / name).read_bytes(), path) for name in wanted if (path / name).is_file()}
+        with zipfile.ZipFile(path) as archive:
+            files = {}
+            for info in archive.infolist():
+                if info.filename in wanted:
+                    if info.file_size > MAX_FILE_BYTES:
+                        raise ArtefactError(f"{path}: {info.filename} is too large to be part of an avatar.")
+                    files[info.filename] = archive.read(info)
+            return files
+    except FileNotFoundError as error:
+        raise ArtefactError(f"There is no avatar {path}.") from error
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+        raise ArtefactError(f"{path} is not an avatar: it is neither a folder nor a readable zip.") from error
+
+
+def _limited(data: bytes, path: Path) -> bytes:
+    if len(data) > MAX_FILE_BYTES:
+        raise ArtefactError(f"{path}: a file is too large to be part of an avatar.")
+    return data

@@ -1,0 +1,51 @@
+"""Pictures in and out of bytes: the engine's one door to OpenCV's codecs."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ArtefactError, OutputError
+
+
+def encode_png(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG.
+
+    Args:
+        picture: uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        OutputError: The codec refused it.
+    """
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA).astype(
+            np.uint8, copy=False
+        )
+    ok, data = cv2.imencode(".png", picture)
+    if not ok:
+        raise OutputError("A picture could not be encoded as PNG.")
+    return data.tobytes()
+
+
+def decode_png(data: bytes, *, grey: bool = False) -> NDArray[np.uint8]:
+    """Decode a PNG that Mien wrote.
+
+    Args:
+        data: The file's bytes.
+        grey: Expect one channel.
+
+    Returns:
+        uint8 (H, W) if ``grey``, else (H, W, 3) RGB.
+
+    Raises:
+        ArtefactError: The bytes are no picture.
+    """
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if picture is None:
+        raise ArtefactError("A picture of this artefact is damaged; create the artefact again.")
+    if not grey:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return picture.astype(np.uint8, copy=False)
