@@ -1,0 +1,184 @@
+"""What all training recipes share: seeds, the loop, progress, TensorBoard, checkpoints and exact resume.
+
+A recipe is a function of (config, step) -> loss. Everything random in a step is drawn from a generator seeded by
+(seed, step), and the data order is a function of the step, so a run resumed from a checkpoint continues as if it had
+never stopped: the checkpoint need hold only weights, optimiser state, carried states and the step's number.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from engine.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+class RecipeConfig(BaseModel):
+    """Options of every recipe; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(description="folder of prepared shards, as `mien train data` writes them")
+    out: Path = Field(description="folder for checkpoints, TensorBoard events and the trained weights")
+    seed: int = Field(0, ge=0)
+    device: str = Field("cpu", description="cpu, cuda, cuda:1, ...")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's choice")
+    steps: int = Field(2000, ge=1)
+    batch: int = Field(64, ge=1, description="parallel streams")
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup_steps: int = Field(100, ge=0)
+    mixed_precision: bool = Field(False, description="bfloat16 autocast")
+    checkpoint_every: int = Field(200, ge=1)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        ConfigError: It is no device, or this machine has none of the kind.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"The device {name!r} is not available here; use --device cpu.") from error
+    return device
+
+
+class Trainer:
+    """Runs a recipe's steps with checkpoints.
+
+    Args:
+        config: The recipe's options.
+        modules: Name -> module; their parameters are trained, their states are checkpointed.
+        schedule: ``cosine`` decay to a tenth, after the warm-up.
+    """
+
+    def __init__(self, config: RecipeConfig, modules: Mapping[str, nn.Module]) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.config = config
+        self.device = choose_device(config.device)
+        self.modules = {name: module.to(self.device) for name, module in modules.items()}
+        parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99))
+        self.carried: dict[str, Tensor] = {}
+        self.step = 0
+        config.out.mkdir(parents=True, exist_ok=True)
+        self._checkpoint = config.out / "checkpoint.pt"
+        if self._checkpoint.exists():
+            self._restore()
+
+    def generator(self) -> np.random.Generator:
+        """The random generator of the current step."""
+        return np.random.default_rng((self.config.seed, self.step))
+
+    def run(self, compute_losses: Callable[["Trainer"], dict[str, Tensor]]) -> list[float]:
+        """Train until ``config.steps``.
+
+        Args:
+            compute_losses: Gives named losses; their ``total`` is minimised. It reads ``trainer.step`` and
+                ``trainer.generator()`` alone for what varies, and may keep tensors in ``trainer.carried``.
+
+        Returns:
+            The total loss of every step that was run.
+
+        Raises:
+            ConfigError: The loss is no longer finite; the last checkpoint is kept.
+        """
+        writer = SummaryWriter(str(self.config.out / "events"), purge_step=self.step)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+        )
+        history: list[float] = []
+        with Progress(*columns) as progress:
+            task = progress.add_task(
+                self.config.out.name, total=self.config.steps, completed=self.step, loss=float("nan")
+            )
+            while self.step < self.config.steps:
+                history.append(self._train_step(compute_losses, writer))
+                self.step += 1
+                progress.update(task, completed=self.step, loss=history[-1])
+                if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+                    self.save()
+                    log.info("step %d loss %.5f", self.step, float(np.mean(history[-50:])))
+        writer.close()
+        return history
+
+    def _train_step(self, compute_losses: Callable[["Trainer"], dict[str, Tensor]], writer: SummaryWriter) -> float:
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.mixed_precision):
+            losses = compute_losses(self)
+        total = losses["total"]
+        if not torch.isfinite(total):
+            raise ConfigError(
+                f"The loss is not finite at step {self.step}; lower --learning-rate and resume from {self.config.out}."
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        for module in self.modules.values():
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        self.optimizer.step()
+        for name, loss in losses.items():
+            writer.add_scalar(name, float(loss), self.step)  # type: ignore[no-untyped-call]
+        writer.add_scalar("learning_rate", rate, self.step)  # type: ignore[no-untyped-call]
+        return float(total)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine from the configured rate to a twentieth of it."""
+        config = self.config
+        if self.step < config.warmup_steps:
+            return config.learning_rate * (self.step + 1) / config.warmup_steps
+        span = max(config.steps - config.warmup_steps, 1)
+        cosine = 0.5 + 0.5 * float(np.cos(np.pi * (self.step - config.warmup_steps) / span))
+        return config.learning_rate * (0.05 + 0.95 * cosine)
+
+    def save(self) -> None:
+        """Write the checkpoint; it replaces the last one only when it is complete."""
+        state: dict[str, Any] = {
+            "step": self.step,
+            "modules": {name: module.state_dict() for name, module in self.modules.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "carried": self.carried,
+        }
+        partial = self._checkpoint.with_suffix(".part")
+        torch.save(state, partial)
+        os.replace(partial, self._checkpoint)
+
+    def _restore(self) -> None:
+        try:
+            # Tensors and plain containers only: nothing in a checkpoint is executed.
+            state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(state["modules"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            raise ConfigError(
+                f"{self._checkpoint} does not fit this recipe; give another --out or delete it."
+            ) from error
+        self.carried, self.step = state["carried"], state["step"]
