@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 from engine.errors import ArtefactError, OutputError
 
 
+def use_opencv_threads(count: int) -> None:
+    """Set how many threads one OpenCV call may use, for the whole process.
+
+    For the program that owns the process: where pictures are drawn on several threads of its own, one each is
+    fastest.
+    """
+    cv2.setNumThreads(count)
+
+
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """Encode a picture as PNG.
 
