@@ -13,9 +13,9 @@ from engine.stages.log_mel import log_mel
 from models.spec import LANDMARKS, MEL_WINDOW, MELS_PER_MOTION, MOTION_HZ, POSE_DIM, SAMPLE_HZ
 from training.corpus.articulation import perform
 from training.corpus.augment import Augmenter
-from training.corpus.phones import Phone
 from training.corpus.speaker import Speaker
-from training.corpus.speech import SpeechSource, Utterance
+from training.corpus.shards import SHARD_SECONDS, read_shard, shard_path, write_shard
+from training.corpus.utterance import Phone, Utterance
 
 _GRAIN: Final = 800
 """Samples of three motion frames: the shortest stretch of sound that whole frames fill exactly."""
@@ -28,7 +28,6 @@ class PrepareConfig(BaseModel):
 
     out: Path
     hours: float = Field(26.0, gt=0, description="the paper trains its encoder on 26 hours")
-    shard_minutes: float = Field(10.0, gt=0)
     seed: int = Field(0, ge=0)
     augmented: float = Field(0.7, ge=0, le=1, description="share of utterances heard through a microphone and a room")
 
@@ -36,36 +35,34 @@ class PrepareConfig(BaseModel):
 def prepare(config: PrepareConfig) -> int:
     """Make the shards that are missing in ``config.out``; interrupted, it goes on where it stopped.
 
+    The speech itself is cached in ``config.out / "speech"``, so that it can be prepared anew with other augmentation
+    or another teacher.
+
     Returns:
         How many shards were made.
 
     Raises:
         MissingExtraError: A speech synthesiser is not installed.
     """
-    source = SpeechSource(config.seed)
-    shards = max(1, round(config.hours * 60 / config.shard_minutes))
-    config.out.mkdir(parents=True, exist_ok=True)
+    shards = max(1, round(config.hours * 3600 / SHARD_SECONDS))
+    speech = config.out / "speech"
+    speech.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(shards) if not (config.out / f"{i:05d}").exists()]
     for index in track(missing, description="preparing speech and motion"):
-        _write_shard(config, source, index)
+        if not shard_path(speech, index).is_file():
+            write_shard(speech, config.seed, index)
+        _prepare_shard(config, read_shard(shard_path(speech, index)), index)
     return len(missing)
 
 
-def _write_shard(config: PrepareConfig, source: SpeechSource, shard: int) -> None:
+def _prepare_shard(config: PrepareConfig, utterances: list[Utterance], shard: int) -> None:
     """One shard, complete or not there at all."""
     augmenter = Augmenter()
-    mels, motions, poses = [], [], []
-    wanted = int(config.shard_minutes * 60 * MOTION_HZ)
-    # Each shard owns a range of utterance numbers that no other reaches.
-    number = shard * 100_000
-    while sum(len(pose) for pose in poses) < wanted:
-        rng = np.random.default_rng((config.seed, number))
-        utterance = source.utterance(number)
-        mel, motion, pose = prepare_utterance(utterance, augmenter, config.augmented, rng)
-        mels.append(mel)
-        motions.append(motion)
-        poses.append(pose)
-        number += 1
+    parts = []
+    for number, utterance in enumerate(utterances):
+        rng = np.random.default_rng((config.seed, shard, number))
+        parts.append(prepare_utterance(utterance, augmenter, config.augmented, rng))
+    mels, motions, poses = zip(*parts, strict=True)
     partial = config.out / f".{shard:05d}.part"
     partial.mkdir(exist_ok=True)
     np.save(partial / "mel.npy", np.concatenate(mels).astype(np.float16))
@@ -94,7 +91,7 @@ def prepare_utterance(
     shift = before / SAMPLE_HZ
     end = len(audio) / SAMPLE_HZ
     spoken = [Phone(p.symbol, p.start_s + shift, p.end_s + shift, p.stress) for p in utterance.phones]
-    phones = [Phone("SIL", 0.0, spoken[0].start_s, 0), *spoken, Phone("SIL", spoken[-1].end_s, end, 0)]
+    phones = [Phone("sil", 0.0, spoken[0].start_s, 0), *spoken, Phone("sil", spoken[-1].end_s, end, 0)]
     performance = perform(phones, audio, Speaker.draw(rng), rng)
     heard = augmenter.apply(audio, rng) if rng.random() < augmented else audio
     frames = len(audio) * MOTION_HZ // SAMPLE_HZ

@@ -7,6 +7,7 @@ never stopped: the checkpoint need hold only weights, optimiser state, carried s
 
 import logging
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,9 @@ class Trainer:
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         self.optimizer.step()
         for name, loss in losses.items():
-            writer.add_scalar(name, float(loss), self.step)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, float(loss.detach()), self.step)  # type: ignore[no-untyped-call]
         writer.add_scalar("learning_rate", rate, self.step)  # type: ignore[no-untyped-call]
-        return float(total)
+        return float(total.detach())
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine from the configured rate to a twentieth of it."""
@@ -177,7 +178,7 @@ class Trainer:
             for name, module in self.modules.items():
                 module.load_state_dict(state["modules"][name])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise ConfigError(
                 f"{self._checkpoint} does not fit this recipe; give another --out or delete it."
             ) from error

@@ -10,7 +10,7 @@ from models.spec import MAX_LOOKAHEAD
 from training.mel_augment import MelAugment
 from training.recipe import Trainer
 
-BLOCK: Final = 8
+BLOCK: Final = 16
 """Stretches between two fresh starts of a stream; also how long its augmentation and its lookahead hold."""
 _FULL_LOOKAHEAD_SHARE: Final = 0.4
 

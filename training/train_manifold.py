@@ -15,7 +15,7 @@ from torch import Tensor
 from models.apc import ApcEncoder
 from models.spec import MANIFOLD_NEIGHBOURS, MELS_PER_MOTION
 from training.prepared import PreparedData
-from training.recipe import RecipeConfig, Trainer
+from training.recipe import RecipeConfig, choose_device
 
 
 class ManifoldConfig(RecipeConfig):
@@ -38,8 +38,8 @@ def train_manifold(config: ManifoldConfig) -> list[float]:
     """
     encoder = ApcEncoder()
     encoder.load_state_dict(load_file(config.encoder))
-    trainer = Trainer(config, {})
-    encoder.to(trainer.device).eval()
+    encoder.to(choose_device(config.device)).eval()
+    config.out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(config.seed)
     features = collect_features(encoder, PreparedData(config.data), config.samples, rng)
     bank = features[torch.from_numpy(rng.choice(len(features), config.size, replace=False))].clone()

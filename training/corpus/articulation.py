@@ -22,9 +22,10 @@ from scipy.ndimage import gaussian_filter1d
 from models.spec import INNER_LIPS, LANDMARKS, MOTION_HZ, SAMPLE_HZ
 from training.corpus.face_basis import FaceBasis, load_face_basis
 from training.corpus.head_motion import head_motion
-from training.corpus.phones import Phone, PhoneClass, phone_class
+from training.corpus.phones import PHONES, PhoneClass
 from training.corpus.prosody import Accent, Prosody, find_accents, measure_prosody
 from training.corpus.speaker import Speaker
+from training.corpus.utterance import Phone
 
 ARTICULATORS: Final = ("jaw", "part", "wide", "round", "protrude")
 """Blended by dominance: jaw opening, parting of the lips, spreading, rounding, protrusion; each 0..1."""
@@ -69,7 +70,7 @@ _TARGETS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     "M": (0.12, 0.02, 0.05, 0.00, 0.05),
     "F": (0.12, 0.10, 0.15, 0.00, 0.00),
     "V": (0.14, 0.12, 0.15, 0.00, 0.00),
-    "SIL": (0.00, 0.00, 0.00, 0.00, 0.00),
+    "sil": (0.00, 0.00, 0.00, 0.00, 0.00),
 }
 _FIRMNESS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     # vowels          jaw  part wide round protrude
@@ -104,14 +105,14 @@ _FIRMNESS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     "M": (1.60, 3.00, 0.30, 0.30, 0.30),
     "F": (1.80, 2.00, 0.40, 0.50, 0.50),
     "V": (1.60, 1.80, 0.40, 0.50, 0.50),
-    "SIL": (0.70, 0.80, 0.50, 0.50, 0.50),
+    "sil": (0.70, 0.80, 0.50, 0.50, 0.50),
 }
 _VOWEL_FIRMNESS: Final = (1.0, 1.0, 0.7, 0.8, 0.6)
 
 _SHAPES: Final[dict[str, dict[str, float]]] = {
     # What an articulator at 1 does to the face. Sizes follow conversational speech: an open /aa/ parts the inner
-    # lips by about 0.16 fu, 14 mm on a grown-up's face.
-    "jaw": {"jawOpen": 0.30},
+    # lips by about 0.19 fu, 17 mm on a grown-up's face.
+    "jaw": {"jawOpen": 0.36},
     "part": {"unit-mouth-depression-retraction": 0.24, "mouthUpperUpLeft": 0.22, "mouthUpperUpRight": 0.22},
     "wide": {"mouthStretchLeft": 0.35, "mouthStretchRight": 0.35, "unit-mouth-retraction": 0.30},
     "round": {"mouthPucker": 0.60, "unit-mouth-pursing": 0.28},
@@ -146,7 +147,10 @@ _SHAPES: Final[dict[str, dict[str, float]]] = {
     "nose": {"unit-nose-left-dilatation": 0.25, "unit-nose-right-dilatation": 0.25},
 }
 
-_FLANK_S: Final = 0.030
+_LEVEL: Final = ("round", "protrude")
+"""Articulators whose shapes part the lips on this mesh; that part is taken out, the opening is not theirs to say."""
+
+_FLANK_S: Final = 0.020
 _SMOOTH_S: Final = 0.012
 _CONTACT_RAMP_S: Final = 0.055
 _CONTACT_HOLD_S: Final = 0.050
@@ -231,12 +235,25 @@ def displace(controls: dict[str, NDArray[np.floating]], speaker: Speaker, basis:
     for name, shapes in _SHAPES.items():
         for shape, weight in shapes.items():
             side = 1 + 0.25 * speaker.crooked * (shape.endswith("Left") - shape.endswith("Right"))
-            points += (amounts[name] * weight * side).astype(np.float32)[:, None, None] * basis.shapes[shape]
+            offset = _without_opening(basis.shapes[shape]) if name in _LEVEL else basis.shapes[shape]
+            points += (amounts[name] * weight * side).astype(np.float32)[:, None, None] * offset
     closure = np.maximum(controls["close"], 0.88 * controls["labiodental"])
     rest = close_lips(basis.neutral[None].astype(np.float32), np.ones(1, np.float32))
     # The neutral mesh parts its lips by a hair; that hair is no opening.
     slack = basis.neutral[list(_LOWER_INNER), 1] - basis.neutral[list(_UPPER_INNER), 1]
     return close_lips(points, closure.astype(np.float32), slack) - rest
+
+
+def _without_opening(shape: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A shape (68, 3) that leaves the gap between the lips as it is: both lips move by the mean of their moves."""
+    level = shape.copy()
+    for upper, lower in ((_UPPER_INNER, _LOWER_INNER), (_UPPER_OUTER, _LOWER_OUTER)):
+        half = (shape[list(lower), 1] - shape[list(upper), 1]) / 2
+        if upper is _UPPER_OUTER:
+            half = np.minimum(half, (shape[list(_LOWER_INNER), 1] - shape[list(_UPPER_INNER), 1]) / 2)
+        level[list(lower), 1] -= half
+        level[list(upper), 1] += half
+    return level
 
 
 def close_lips(
@@ -286,8 +303,7 @@ def _articulate(
     value = np.zeros_like(weight)
     contacts = {"close": np.zeros(len(times)), "labiodental": np.zeros(len(times))}
     for phone in phones:
-        name = phone.symbol
-        kind = phone_class(name)
+        kind = PHONES[phone.symbol]
         target = np.array(_target(kind))
         firmness = np.array(_firmness(kind))
         if kind.manner == "vowel":
@@ -301,10 +317,10 @@ def _articulate(
         weight[:, first:last] += say
         value[:, first:last] += say * target[:, None]
         contact = {"bilabial": "close", "labiodental": "labiodental"}.get(kind.place)
-        if contact and kind.manner in ("stop", "nasal", "fricative"):
+        if contact and kind.manner in ("stop", "nasal", "fricative", "affricate"):
             bump = _contact(window, phone.start_s, phone.end_s)
             contacts[contact][first:last] = np.maximum(contacts[contact][first:last], bump)
-        elif kind.manner == "silence" and phone.end_s - phone.start_s > 0.12:
+        elif kind.manner == "silence" and phone.end_s - phone.start_s > 0.25:
             bump = _contact(window, phone.start_s + 0.08, phone.end_s - 0.03, ramp_s=0.12)
             contacts["close"][first:last] = np.maximum(contacts["close"][first:last], bump)
     blended = gaussian_filter1d(value / weight, _SMOOTH_S * _FINE_HZ, axis=1, mode="nearest")

@@ -263,15 +263,16 @@ def draw_part(mesh: Mesh, texture: NDArray[np.uint8], *, teeth: bool) -> tuple[N
 
 
 def build(assets: Path, out: Path) -> None:
-    """Write ``upper.png``, ``lower.png``, ``tongue.png`` and ``layers.json`` to ``out``."""
+    """Write ``NAME.png`` (RGB) and ``NAME_alpha.png`` of upper, lower and tongue, and ``layers.json``, to ``out``."""
     head = average_head(assets)
     marks = head[np.array(json.loads((assets / "landmarks68.json").read_text())["vertices"])]
-    eye_distance = np.linalg.norm(marks[45] - marks[36])
+    eye_distance = float(np.linalg.norm(marks[45] - marks[36]))
     middle = (marks[36] + marks[45]) / 2
     to_face = np.array([1.0, -1.0, -1.0]) / eye_distance
 
     def face(points: F64) -> F64:
-        return (points - middle) * to_face + np.array(EYE_MIDPOINT)
+        moved: F64 = (points - middle) * to_face + np.array(EYE_MIDPOINT)
+        return moved
 
     teeth = fit_proxy(assets / "teeth" / "teeth_base" / "teeth_base.mhclo", head)
     tongue = fit_proxy(assets / "tongue" / "tongue01" / "tongue01.mhclo", head)
@@ -289,7 +290,8 @@ def build(assets: Path, out: Path) -> None:
     layers: dict[str, Any] = {}
     for name, (mesh, texture, is_teeth) in parts.items():
         picture, geometry = draw_part(mesh, decode_png(texture.read_bytes()), teeth=is_teeth)
-        (out / f"{name}.png").write_bytes(encode_png(picture))
+        (out / f"{name}.png").write_bytes(encode_png(np.ascontiguousarray(picture[..., :3])))
+        (out / f"{name}_alpha.png").write_bytes(encode_png(np.ascontiguousarray(picture[..., 3])))
         layers[name] = geometry
     manifest = {
         "kind": "mouth_layers",

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from models.spec import MOTION_HZ, SAMPLE_HZ
-from training.corpus.phones import Phone, phone_class
+from training.corpus.phones import PHONES
+from training.corpus.utterance import Phone
 
 _WINDOW: Final = 640
 _PITCH_HZ: Final = (65, 400)
 _VOICED: Final = 0.45
 """Normalised autocorrelation above which a frame counts as voiced."""
-_EMPHASIS_PER_DB: Final = 0.02
+_EMPHASIS_PER_DB: Final = 0.04
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Prosody:
     active: NDArray[np.float64]
 
     def emphasis(self, phone: Phone) -> float:
-        """How much larger than usual a vowel's opening is, 0.8..1.2, by its loudness."""
-        return float(np.clip(1 + _EMPHASIS_PER_DB * self._peak(self.loudness_db, phone), 0.8, 1.2))
+        """How much larger than usual a vowel's opening is, 0.6..1.4, by its loudness."""
+        return float(np.clip(1 + _EMPHASIS_PER_DB * self._peak(self.loudness_db, phone), 0.6, 1.4))
 
     def prominence(self, phone: Phone) -> float:
         """Loudness and pitch together: about 0 for an ordinary vowel, 1 and more for an accented one."""
@@ -95,7 +96,7 @@ def find_accents(phones: list[Phone], prosody: Prosody) -> list[Accent]:
     """Stressed vowels that stand out in loudness and pitch, at most one in 0.25 s."""
     accents: list[Accent] = []
     for phone in phones:
-        if phone_class(phone.symbol).manner != "vowel" or not phone.stress:
+        if PHONES[phone.symbol].manner != "vowel" or not phone.stress:
             continue
         strength = 0.4 + 0.5 * prosody.prominence(phone)
         time_s = (phone.start_s + phone.end_s) / 2

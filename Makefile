@@ -1,0 +1,69 @@
+# Everything on a machine that has Python 3.11+, make and a package registry.
+#   make run      render the demo sentence on a shipped avatar (installs what running needs)
+#   make test     lint, types and tests (installs the rest, torch among it)
+#   make install  the whole environment, with the command .venv/bin/mien
+#   make clean    remove the environment and what was rendered
+# PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is handed to every pip install, for example to choose
+# an index whose torch has no CUDA.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+AVATAR ?= $(firstword $(basename $(notdir $(wildcard models/pretrained/avatars/*.avatar))))
+DEMO := out/hello.mp4
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Stamps lie in the environment, so removing it forgets them.
+MADE := $(VENV)/.made
+RUNTIME := $(VENV)/.runtime
+WHOLE := $(VENV)/.whole
+
+.PHONY: run test install clean lint types unit system
+.DELETE_ON_ERROR:
+
+run: $(RUNTIME)
+	@mkdir -p $(dir $(DEMO))
+	$(BIN)/mien render models/pretrained/demo/hello.flac --avatar $(AVATAR) --out $(DEMO)
+	@echo "The video is $(CURDIR)/$(DEMO)"
+
+install: $(WHOLE)
+
+test: system lint types unit
+
+lint: $(WHOLE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(WHOLE)
+	$(BIN)/mypy
+
+unit: $(WHOLE)
+	$(BIN)/python -m pytest
+
+# The interpreter is asked for its version before anything is made with it.
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Mien needs Python 3.11 or newer, and $(PYTHON) is not." \
+	  "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: install its" \
+	  "venv package (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# The whole environment holds the runtime as well.
+$(RUNTIME): $(MADE) pyproject.toml
+	$(PIP) install --quiet $(PIP_ARGS) --editable .
+	@touch $@
+
+$(WHOLE): $(MADE) pyproject.toml
+	$(PIP) install --quiet $(PIP_ARGS) --editable '.[avatar,train,dev]'
+	@touch $(RUNTIME) $@
+
+# Named, not installed: make needs no rights over the system. Tests that need one skip with the same words.
+system:
+	@for tool in espeak-ng flite; do command -v $$tool >/dev/null || \
+	  echo "Not found: $$tool, which \`mien train\` synthesises speech with (Debian: apt-get install $$tool)"; done
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,122 @@
+"""A speech file and an avatar in, a video out: the library's side of ``mien render``."""
+
+import os
+from pathlib import Path
+
+from engine.artefacts.avatar import Avatar
+from engine.artefacts.bundle import load_bundle
+from engine.errors import ConfigError
+from engine.pipeline import Pipeline
+from models.spec import IMAGE_SIZE, MAX_LOOKAHEAD, MEDIA_HZ
+from streaming.avatars import resolve_avatar
+from streaming.media_in import SpeechFile
+from streaming.media_out import Mp4Writer, check_output, check_target
+from streaming.progress import ProgressCallback
+from streaming.render_loop import render_stream
+from streaming.render_workers import WorkerRenderer
+from streaming.report import RenderReport, StageTimes, peak_memory_mb, write_json
+
+FRAME_RATES = (60, 30, 25)
+
+
+def render_file(
+    speech: str | Path,
+    avatar: str | Path | Avatar,
+    out: str | Path,
+    *,
+    fps: int = 60,
+    lookahead: int = MAX_LOOKAHEAD,
+    seed: int = 0,
+    bundle: Path | None = None,
+    report: str | Path | None = None,
+    progress: ProgressCallback | None = None,
+) -> RenderReport:
+    """Make ``avatar`` speak the sound of ``speech`` in the video ``out``.
+
+    Everything is checked before work begins; the video and the report appear under their names when complete.
+
+    Args:
+        speech: Any sound or video file that FFmpeg reads.
+        avatar: An avatar, or what ``streaming.avatars.resolve_avatar`` takes.
+        out: The MP4 to write: 512x512, H.264 and AAC, as long as the sound to one frame.
+        fps: 60, 30 or 25.
+        lookahead: 0 to 18 motion frames (1/60 s) of sound that the lips may know beforehand.
+        seed: Of the head's motion, 0 or more; the same seed moves it the same way.
+        bundle: Folder of trained networks; by default those that ship.
+        report: Where to write the report as JSON, if anywhere.
+        progress: Called after every frame with frames done and frames in all.
+
+    Returns:
+        What was done, and how fast.
+
+    Raises:
+        ConfigError: An option is outside its range, or the output is also an input.
+        AudioError: The speech cannot be used.
+        ArtefactError: The avatar or the bundle is missing or damaged.
+        PortraitError: The picture cannot become an avatar.
+        MissingExtraError: A picture was given and the [avatar] extra is not installed.
+        OutputError: The video or the report cannot be written.
+    """
+    times = StageTimes()
+    began = times.clock()
+    _check_options(fps, lookahead, seed)
+    inputs = [Path(speech), *([] if isinstance(avatar, Avatar) else [Path(avatar)])]
+    target = check_output(Path(out), inputs)
+    report_target = None if report is None else check_target(Path(report), inputs)
+    if report_target == target:
+        raise ConfigError(f"The video and the report have the same name {out}: choose another for one.")
+    with SpeechFile(Path(speech)) as source:
+        person = avatar if isinstance(avatar, Avatar) else resolve_avatar(avatar)
+        workers = _worker_count()
+        with WorkerRenderer(person, workers) as renderer:
+            # The workers fill the machine: more threads here would only trade places with them.
+            pipeline = Pipeline(load_bundle(bundle), person, lookahead, seed, threads=1, observer=times.observe)
+            with Mp4Writer(target, fps=fps, channels=source.channels) as writer:
+                done = render_stream(
+                    source,
+                    pipeline,
+                    renderer,
+                    writer,
+                    fps=fps,
+                    workers=workers,
+                    times=times,
+                    progress=progress,
+                )
+                writer.finish()
+        warnings = list(source.warnings)
+    audio_seconds = done.ticks / MEDIA_HZ
+    wall_seconds = (times.clock() - began) / 1e9
+    result = RenderReport(
+        frames=done.frames,
+        fps=fps,
+        width=IMAGE_SIZE,
+        height=IMAGE_SIZE,
+        audio_seconds=round(audio_seconds, 6),
+        wall_seconds=round(wall_seconds, 3),
+        realtime_factor=round(audio_seconds / wall_seconds, 3),
+        stage_ms=times.percentiles_ms(),
+        lookahead_frames=lookahead,
+        latency_ms=round(pipeline.latency_ms, 3),
+        seed=seed,
+        avatar=person.name,
+        peak_memory_mb=peak_memory_mb(workers),
+        warnings=warnings,
+    )
+    if report_target is not None:
+        write_json(report_target, result.to_json())
+    return result
+
+
+def _worker_count() -> int:
+    """Render processes that suit this machine: one a core, at most four."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(1, min(4, cores))
+
+
+def _check_options(fps: int, lookahead: int, seed: int) -> None:
+    if fps not in FRAME_RATES:
+        raise ConfigError(f"The frame rate is 60, 30 or 25 fps, not {fps}.")
+    if not 0 <= lookahead <= MAX_LOOKAHEAD:
+        raise ConfigError(f"The lookahead is 0 to {MAX_LOOKAHEAD} frames of 1/60 s, not {lookahead}.")
+    if seed < 0:
+        raise ConfigError(f"The seed is a whole number from 0 up, not {seed}.")

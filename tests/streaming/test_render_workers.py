@@ -1,0 +1,79 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.artefacts.avatar import Avatar, load_avatar
+from engine.errors import ConfigError, MienError
+from engine.renderer.warp import WarpRenderer
+from streaming.avatars import shipped_avatars
+from streaming.render_workers import WorkerRenderer, _pack, _unpack
+
+REST = (np.zeros(6, np.float32), np.zeros(2, np.float32))
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return load_avatar(next(iter(shipped_avatars().values())))
+
+
+@pytest.fixture(scope="module")
+def workers(avatar: Avatar) -> Iterator[WorkerRenderer]:
+    with WorkerRenderer(avatar, 2) as renderer:
+        yield renderer
+
+
+def test_an_avatar_survives_the_journey(avatar: Avatar) -> None:
+    there = _unpack(_pack(avatar))
+    for key, value in vars(avatar).items():
+        np.testing.assert_array_equal(vars(there)[key], value)
+
+
+def test_a_worker_draws_what_the_renderer_draws(avatar: Avatar, workers: WorkerRenderer) -> None:
+    here = WarpRenderer(avatar)
+    frames = [avatar.template + np.float32(0.01 * n) for n in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(lambda landmarks: workers.render(landmarks, *REST), frames))
+    for landmarks, picture in zip(frames, drawn, strict=True):
+        assert picture.dtype == np.uint8 and picture.shape == (512, 512, 3)
+        np.testing.assert_array_equal(picture, here.render(landmarks, *REST))
+
+
+def test_a_workers_error_is_the_callers_and_it_goes_on(avatar: Avatar, workers: WorkerRenderer) -> None:
+    for _ in range(4):
+        with pytest.raises(ConfigError, match="finite landmarks"):
+            workers.render(np.full((68, 3), np.nan, np.float32), *REST)
+    workers.render(avatar.template, *REST)
+
+
+def test_an_avatar_that_cannot_be_drawn_is_told(avatar: Avatar) -> None:
+    broken = replace(avatar, camera=np.zeros((3, 4), np.float32))
+    with WorkerRenderer(broken, 1) as renderer, pytest.raises((MienError, RuntimeError)) as caught:
+        renderer.render(broken.template, *REST)
+    assert str(caught.value)
+
+
+def test_a_worker_that_dies_is_an_error(avatar: Avatar) -> None:
+    with WorkerRenderer(avatar, 1) as renderer:
+        renderer.render(avatar.template, *REST)
+        os.kill(renderer._workers[0]._process.pid, signal.SIGKILL)
+        with pytest.raises(MienError, match="ended before its time"):
+            renderer.render(avatar.template, *REST)
+
+
+def test_workers_end_with_their_owner(avatar: Avatar) -> None:
+    renderer = WorkerRenderer(avatar, 1)
+    process = renderer._workers[0]._process
+    process.stdin.close()  # as the system does when the owner is killed
+    for _ in range(200):
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert process.poll() == 0
+    renderer.close()
+    renderer.close()
