@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import lipsync as sync
-from engine.artefacts.bundle import default_bundle, load_bundle
+from engine.artefacts.bundle import load_bundle
 from engine.errors import OutputError
 from models.spec import MAX_LOOKAHEAD
 
@@ -34,7 +34,7 @@ def lipsync(
 ) -> None:
     """Compare the predicted opening of the lips with the filmed one."""
     console = Console()
-    loaded = load_bundle(bundle or default_bundle())
+    loaded = load_bundle(bundle)
     measured = [
         sync.measure_clip(path)
         for path in track(sync.find_clips(clips), description="measuring clips", console=console, transient=True)

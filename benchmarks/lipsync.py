@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.artefacts.bundle import Bundle
 from engine.errors import InputError
 from engine.portrait.face_landmarks import FaceTracker
+from engine.portrait.geometry import canonical68
 from engine.stages.log_mel import log_mel
 from models.spec import INNER_LIP_PAIRS, MAX_LOOKAHEAD, MEL_HZ, MEL_WINDOW, MOTION_HZ, SAMPLE_HZ
 from streaming.media_in import SpeechFile
@@ -110,7 +111,8 @@ def mouth_opening(points: NDArray[np.float32]) -> float:
 
 def predict_opening(bundle: Bundle, clip: Clip, lookahead_frames: int = MAX_LOOKAHEAD) -> Curve:
     """The opening that the engine predicts from a clip's sound, at the clip's pictures, in fu."""
-    pipeline = Pipeline(bundle, lookahead_frames=lookahead_frames)
+    # The opening is that of the canonical head: no person's, and the head's pose plays no part in it.
+    pipeline = Pipeline(bundle, canonical68(), lookahead_frames)
     frames, state = pipeline.step(clip.audio, pipeline.init_state())
     frames = [*frames, *pipeline.flush(state)]
     opening = np.array(

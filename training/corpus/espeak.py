@@ -139,10 +139,11 @@ def _synthesise(
 
 def _load_afresh() -> ctypes.CDLL:
     try:
-        ctypes.CDLL(_LIBRARY, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+        held = ctypes.CDLL(_LIBRARY, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
     except OSError:
         pass
     else:
+        _ctypes.dlclose(held._handle)
         # A second initialisation of a loaded library never returns.
         raise MienError("espeak-ng is already in use in this process; speak from one thread and nothing else.")
     try:

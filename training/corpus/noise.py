@@ -17,7 +17,7 @@ def coloured_noise(count: int, rng: np.random.Generator, slope: float) -> Audio:
     """Noise whose power falls with frequency as ``f ** -slope``: 0 white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(count, np.float32))
     frequency = np.fft.rfftfreq(count, 1.0 / SAMPLE_HZ)
-    spectrum *= np.maximum(frequency, 30.0) ** (-0.5 * slope)
+    spectrum *= np.maximum(frequency, 80.0) ** (-0.5 * slope)
     return _unit(np.fft.irfft(spectrum, count))
 
 

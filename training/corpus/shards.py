@@ -92,7 +92,7 @@ def read_shard(path: Path) -> list[Utterance]:
         ArtefactError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return list(_unpack({key: arrays[key] for key in arrays.files}))
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise ArtefactError(f"{path} is not a speech shard or is damaged; delete it and make it again.") from error

@@ -229,7 +229,7 @@ def _digest(template: NDArray[np.floating]) -> str:
 def _read_cache(path: Path) -> ClipMotion | None:
     """The stored clip; None where it is missing, or damaged and therefore to be made again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             audio, pose, displacement, neutral = (arrays[name] for name in _ARRAYS)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

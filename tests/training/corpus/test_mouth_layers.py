@@ -4,8 +4,8 @@ import pytest
 from training.corpus.mouth_layers import Mesh, box_blur, occlusion, rasterise, select
 
 
-def triangle(z, shift=0.0):
-    points = np.array([[0.0, 0.0, z], [4.0, 0.0, z], [0.0, 4.0, z]]) + [shift, 0, 0]
+def triangle(z):
+    points = np.array([[0.0, 0.0, z], [4.0, 0.0, z], [0.0, 4.0, z]])
     return points, np.array([[0, 1, 2]]), np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
 
 

@@ -1,0 +1,227 @@
+"""Where the head is in space, and how a smooth motion of the picture is turned round.
+
+Motion lives on a lattice of nodes CELL pixels apart (``pixels``). A *forward* field says where a source node goes; a
+picture is drawn with the *backward* field, which says where a target node comes from.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artefacts.avatar import Avatar
+from engine.renderer.pixels import (
+    CELL,
+    F32,
+    blur,
+    convex_hull,
+    distance_outside,
+    enlarge,
+    fill,
+    join,
+    planes,
+    remap,
+    shrink,
+    slopes,
+)
+from models.spec import IMAGE_SIZE, JAW, LANDMARKS
+
+F64 = NDArray[np.float64]
+
+NODES = IMAGE_SIZE // CELL
+HEAD_CELL = 8
+"""The head's motion is smooth: every other node will do."""
+MESH_OF_68 = (
+    *(127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356),
+    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
+)
+"""Dense-mesh vertex of each iBUG landmark; the jaw is the variant that begins at eye level."""
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+
+OUTLINE_DEPTH = -0.12
+"""Depth in fu at which the outline of skull and hair lies: a little before the head's pivot."""
+RELIEF = 0.07
+"""Smallest relief in fu that moves on its own when the head turns."""
+NECK_REACH = 0.9
+"""Distance in fu below the head over which its motion fades into the torso's."""
+TORSO_FOLLOWS = 0.16
+"""Share of the head's motion that shoulders and chest make, unless told otherwise."""
+BORDER_FADE = 44
+"""Pixels along the picture's border in which nothing may be pulled in from outside."""
+
+
+def rotation_matrix(vector: NDArray[np.floating[Any]]) -> F64:
+    """Rodrigues: (3,) rotation vector in rad -> (3, 3)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-9:
+        return np.eye(3)
+    x, y, z = np.asarray(vector, np.float64) / angle
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return cast(F64, np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def node_pixels(cell: int = CELL) -> F32:
+    """Pixel (x, y) of every node of a lattice of ``cell`` px, float32 (N, N, 2)."""
+    line = np.arange(IMAGE_SIZE // cell, dtype=np.float32) * cell + (cell - 1) / 2
+    return np.stack(np.meshgrid(line, line), -1)
+
+
+def smoothstep(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """0 below 0, 1 above 1, with level ends between."""
+    x = np.clip(x, 0, 1)
+    return cast(NDArray[np.floating[Any]], x * x * (3 - 2 * x))
+
+
+def at_depth(camera: F32, pixels: NDArray[np.floating[Any]], depth: NDArray[np.floating[Any]]) -> F64:
+    """Face coordinates (N, 3) of ``pixels`` (N, 2) on the planes z = ``depth`` (N,) fu."""
+    rows = camera.astype(np.float64)
+    lines = rows[:2] - np.asarray(pixels, np.float64)[:, :, None] * rows[2]
+    right = -(lines[:, :, 2] * depth[:, None] + lines[:, :, 3])
+    return np.concatenate([np.linalg.solve(lines[:, :, :2], right[..., None])[..., 0], depth[:, None]], 1)
+
+
+def thin_plate(controls: NDArray[np.floating[Any]], where: NDArray[np.floating[Any]], smoothing: float = 0.0) -> F64:
+    """Weights (W, C) that turn values at ``controls`` (C, 2) into the thin-plate spline's values at ``where`` (W, 2).
+
+    The spline is linear in the values, so one matrix, solved once, serves every frame.
+
+    Args:
+        controls: Distinct points.
+        where: Points to evaluate.
+        smoothing: Ridge on the bending energy; 0 interpolates.
+    """
+    centre, scale = controls.mean(0), float(np.ptp(controls, axis=0).max())
+    known, wanted = (controls - centre) / scale, (where - centre) / scale
+
+    def kernel(a: F64, b: F64) -> F64:
+        squared = ((a[:, None] - b[None]) ** 2).sum(-1)
+        return cast(F64, squared * np.log(np.maximum(squared, 1e-18)))
+
+    count = len(known)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = kernel(known, known) + smoothing * np.eye(count)
+    system[:count, count:] = system[count:, :count].T
+    affine = np.concatenate([np.ones((count, 1)), known], 1)
+    system[:count, count:], system[count:, :count] = affine, affine.T
+    basis = np.concatenate([kernel(wanted, known), np.ones((len(wanted), 1)), wanted], 1)
+    return cast(F64, np.linalg.solve(system, basis.T).T[:, :count])
+
+
+def invert(field: F32, cell: int = CELL) -> F32:
+    """Backward field of a forward field, by Newton steps that share a slope two by two.
+
+    Args:
+        field: (h, w, 2) px; node x goes to x + field(x).
+        cell: Pixels between nodes.
+
+    Returns:
+        (h, w, 2) px; target node y comes from y + result(y).
+    """
+    height, width = field.shape[:2]
+    column = np.arange(width, dtype=np.float32)
+    row = np.arange(height, dtype=np.float32)[:, None]
+    motion = field / np.float32(cell)
+    slope = slopes(motion)
+    across, down = planes(motion)
+    x, y = column - across, row - down
+    for _ in range(2):
+        a, b, c, d = planes(remap(slope, join(x, y)))
+        # A fold has no inverse: what it maps keeps at least a third of its size.
+        a, d = np.maximum(a + 1, 0.3), np.maximum(d + 1, 0.3)
+        scale = cast(F32, 1 / np.maximum(a * d - b * c, 0.15))
+        for _ in range(2):
+            across, down = planes(remap(motion, join(x, y)))
+            across, down = (across + x - column) * scale, (down + y - row) * scale
+            x = cast(F32, x - np.clip(d * across - b * down, -3, 3))
+            y = cast(F32, y - np.clip(a * down - c * across, -3, 3))
+    return join((x - column) * np.float32(cell), (y - row) * np.float32(cell))
+
+
+class HeadMotion:
+    """Moves the picture with the head: every node has a place in space and a share in the head's motion.
+
+    Attributes:
+        unit_px: Pixels of one face unit at the eyes.
+    """
+
+    def __init__(self, avatar: Avatar) -> None:
+        """Estimate depth and share for ``avatar``."""
+        self._camera = avatar.camera
+        nodes = node_pixels(HEAD_CELL)
+        pixels = nodes.reshape(-1, 2)
+        eyes = avatar.source_points[[36, 45]]
+        self.unit_px = float(np.linalg.norm(eyes[1] - eyes[0]))
+        oval = avatar.mesh[list(FACE_OVAL), :2]
+        outline = self._outline(avatar, oval)
+        face, depth = self._face_depths(avatar)
+        controls = np.concatenate([face, outline])
+        values = np.concatenate([depth, np.full(len(outline), OUTLINE_DEPTH)])
+        surface = thin_plate(controls, pixels, smoothing=1e-4) @ values
+        surface = np.clip(surface, depth.min() - 0.05, 0.2).reshape(nodes.shape[:2])
+        # A face turns as one piece: what stands out by less than the nose does is noise of the measured mesh.
+        surface = blur(surface, RELIEF * self.unit_px / HEAD_CELL).ravel()
+        self._points = at_depth(avatar.camera, pixels, surface).astype(np.float32)
+        self._rest = avatar.project(self._points).reshape(nodes.shape)
+        head = fill((IMAGE_SIZE, IMAGE_SIZE), convex_hull(np.concatenate([oval, outline]))) > 0.5
+        away = shrink(distance_outside(head), *nodes.shape[:2]) / (NECK_REACH * self.unit_px)
+        below = nodes[..., 1] > avatar.source_points[JAW, 1].mean()
+        share = np.where(below, 1 - smoothstep(away), 1 - 0.5 * smoothstep(away - 0.5))
+        to_border = np.minimum(nodes, IMAGE_SIZE - 1 - nodes).min(-1)
+        self._share = share.astype(np.float32)[..., None]
+        self._free = smoothstep(to_border / BORDER_FADE).astype(np.float32)[..., None]
+
+    def backward(self, pose: NDArray[np.floating[Any]], torso: NDArray[np.floating[Any]] | None) -> F32:
+        """Backward field (NODES, NODES, 2) px.
+
+        Args:
+            pose: (6,) of the head.
+            torso: (6,) of the shoulders about the same origin; None for TORSO_FOLLOWS of the head's motion.
+        """
+        head = self._moved(pose)
+        shoulders = head * np.float32(TORSO_FOLLOWS) if torso is None else self._moved(torso)
+        return enlarge(invert((shoulders + (head - shoulders) * self._share) * self._free, HEAD_CELL), NODES, NODES)
+
+    def _moved(self, pose: NDArray[np.floating[Any]]) -> F32:
+        """How far every node moves with ``pose``, px."""
+        moved = self._points @ rotation_matrix(pose[:3]).T.astype(np.float32) + pose[3:].astype(np.float32)
+        homogeneous = moved @ self._camera[:, :3].T + self._camera[:, 3]
+        return cast(F32, (homogeneous[:, :2] / homogeneous[:, 2:]).reshape(self._rest.shape) - self._rest)
+
+    @staticmethod
+    def _face_depths(avatar: Avatar) -> tuple[F64, F64]:
+        """Picture points (N, 2) of a thinned face mesh and their face-coordinate depth (N,)."""
+        mesh = avatar.mesh.astype(np.float64)
+        steady = [k for k in range(LANDMARKS) if k < 48]
+        known = mesh[[MESH_OF_68[k] for k in steady]]
+        affine = np.concatenate([known, np.ones((len(known), 1))], 1)
+        # A weak pull to the mean keeps the fit sane where the mesh is flat.
+        ridge = 1e-3 * np.diag([1.0, 1.0, 1.0, 0.0]) * len(known)
+        target = avatar.template[steady, 2].astype(np.float64)
+        weights = np.linalg.solve(affine.T @ affine + ridge, affine.T @ target)
+        chosen = mesh[sorted({*range(0, 468, 3), *FACE_OVAL})]
+        depth = np.concatenate([chosen, np.ones((len(chosen), 1))], 1) @ weights
+        points, index = np.unique(np.round(chosen[:, :2], 1), axis=0, return_index=True)
+        return points, np.clip(depth[index], target.min() - 0.1, target.max() + 0.1)
+
+    def _outline(self, avatar: Avatar, oval: F32) -> F64:
+        """Points (N, 2) px around hair and ears: where rays from the face, ear over crown to ear, leave the matte."""
+        centre = avatar.source_points[[27, 30]].mean(0).astype(np.float64)
+        upright = avatar.source_points[[36, 45]]
+        tilt = np.arctan2(*(upright[1] - upright[0])[::-1])
+        points = []
+        for angle in np.deg2rad(np.arange(-205, 26, 10)) + tilt:
+            direction = np.array([np.cos(angle), np.sin(angle)])
+            steps = np.arange(0.0, 2.0 * self.unit_px)
+            line = centre + steps[:, None] * direction
+            inside = ((line >= 0) & (line <= IMAGE_SIZE - 1)).all(1)
+            index = np.rint(np.clip(line, 0, IMAGE_SIZE - 1)).astype(int)
+            person = avatar.matte[index[:, 1], index[:, 0]] > 128
+            face = float(((oval - centre) @ direction).max()) * 1.08
+            stop = np.flatnonzero(~(person & inside) & (steps > face))
+            points.append(centre + direction * (steps[stop[0]] if len(stop) else steps[-1]))
+        return np.array(points)

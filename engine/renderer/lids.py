@@ -1,0 +1,264 @@
+"""Eyes: lids that slide over an eyeball, and an eyeball that looks about.
+
+The eyeball is a layer of its own: the picture's eye, with white and iris carried on under the lids. A blink moves
+the edges of the opening and the skin beside them; what the opening shows is never squeezed.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artefacts.avatar import Avatar
+from engine.renderer.geometry import smoothstep
+from engine.renderer.pixels import F32, U8, blur, double, fill, remap
+
+F64 = NDArray[np.float64]
+
+RIGHT_LANDMARKS = (36, 37, 38, 39, 40, 41)
+LEFT_LANDMARKS = (42, 43, 44, 45, 46, 47)
+RIGHT_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+RIGHT_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
+LEFT_LOWER = (362, 382, 381, 380, 374, 373, 390, 249, 263)
+RIGHT_BROW = (17, 18, 19, 20, 21)
+LEFT_BROW = (22, 23, 24, 25, 26)
+
+LASHES = 0.026
+"""Height in fu of the rim of the upper lid that keeps its lashes and moves without stretching."""
+EYEBALL_RADIUS = 0.135
+"""Radius in fu: 12 mm of about 90 mm between the outer corners."""
+COVERED_RIM = 0.030
+"""Height in fu of the lower lid's rim that a shut upper lid covers."""
+SPARED_RIM = 0.010
+"""Height in fu of the upper lid's rim that is left out where the lids meet."""
+SMOOTHED = 0.8
+"""Share of smooth colour where an unfolding lid is stretched most: stretched texture would be streaks."""
+STEPS = 4
+"""Entries of a lid's table for a pixel along the eye."""
+EDGE_PX = 1.3
+"""Pixels over which a lid's edge is smoothed."""
+SHUT_FROM, SHUT_AT = 0.5, 0.88
+"""A measured blink rarely brings the lid landmarks together: closing from the first to the second is drawn as closing
+from the first to shut."""
+
+
+@dataclass(frozen=True)
+class LidMotion:
+    """How far the lids of one eye have come: shares of the opening at rest, positive towards closing."""
+
+    upper: float
+    lower: float
+
+
+@dataclass(frozen=True)
+class Lids:
+    """What a window of the frame shows around one eye, all float32.
+
+    Attributes:
+        upper: (h, w, 2) px, where the skin of the upper lid comes from.
+        lower: (h, w, 2) px, where the skin of the lower lid comes from.
+        upper_share: (h, w), how far the upper of the two is seen.
+        unfolded: (h, w), how much of the upper lid's skin is drawn smooth, where it is stretched.
+        opening: (h, w), how far the eyeball is seen.
+        below: (h, w) px below the edge of the upper lid.
+    """
+
+    upper: F32
+    lower: F32
+    upper_share: F32
+    unfolded: F32
+    opening: F32
+    below: F32
+
+
+class Eye:
+    """One eye of an avatar.
+
+    Attributes:
+        landmarks: iBUG points of the eye: left corner in the picture, two upper, right corner, two lower.
+    """
+
+    def __init__(self, avatar: Avatar, unit_px: float, *, left: bool) -> None:
+        """Measure the opening and make the eyeball; ``left`` is the person's left eye."""
+        self.landmarks = LEFT_LANDMARKS if left else RIGHT_LANDMARKS
+        self._unit_px = unit_px
+        points = avatar.source_points[list(self.landmarks)].astype(np.float64)
+        self._corner = points[0]
+        self._width = float(np.linalg.norm(points[3] - points[0]))
+        self._along = (points[3] - points[0]) / self._width
+        self._down = np.array([-self._along[1], self._along[0]])
+        self._u = np.linspace(0, self._width, 4 * round(self._width) + 1)
+        lines = (LEFT_UPPER, LEFT_LOWER) if left else (RIGHT_UPPER, RIGHT_LOWER)
+        self._upper, self._lower = (self._lid(avatar.mesh[list(line), :2].astype(np.float64)) for line in lines)
+        middle = (self._upper + self._lower) / 2
+        half = np.maximum(self._lower - self._upper, 0) / 2
+        self._upper, self._lower = middle - half, middle + half
+        self._beyond = 0.15 * self._width
+        table_u = np.arange(round((self._width + 2 * self._beyond) * STEPS) + 1) / STEPS - self._beyond
+        inside = smoothstep((np.minimum(table_u, self._width - table_u) / self._width + 0.10) / 0.12)
+        table = [np.interp(table_u, self._u, height) for height in (self._upper, self._lower)]
+        self._table = np.stack([*table, inside], -1).astype(np.float32)
+        upper, lower = self._heights(points[[1, 2]]), self._heights(points[[5, 4]])
+        self._gap = max(float((lower - upper).mean()), 0.02 * unit_px)
+        brow = avatar.source_points[list(LEFT_BROW if left else RIGHT_BROW)].astype(np.float64)
+        to_brow = float(upper.mean() - self._heights(brow).mean())
+        self._fold = float(np.clip(0.42 * to_brow, 0.5 * self._gap + 0.05 * unit_px, 0.16 * unit_px))
+        self._iris = avatar.irises[1 if left else 0].astype(np.float64)
+        self._origin, self._ball, self._rim, self._skin = self._eyeball(avatar)
+
+    def _heights(self, pixels: F64) -> F64:
+        """Distance below the line between the corners of ``pixels`` (N, 2)."""
+        return cast(F64, (pixels - self._corner) @ self._down)
+
+    def _lid(self, line: F64) -> F64:
+        """A lid's height at every ``_u``, 0 at the corners: a smooth curve through the mesh's points."""
+        u = (line - self._corner) @ self._along
+        order = np.argsort(u)
+        inner = order[(u[order] > 0.04 * self._width) & (u[order] < 0.96 * self._width)]
+        known_u = np.concatenate([[0], u[inner], [self._width]])
+        known_v = np.concatenate([[0], self._heights(line[inner]), [0]])
+        height = np.interp(self._u, known_u, known_v)
+        kernel = np.hanning(4 * max(2, round(self._width * 0.10)) + 1)
+        pad = len(kernel) // 2
+        padded = np.concatenate([-height[pad:0:-1], height, -height[-2 : -pad - 2 : -1]])
+        return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+
+    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, F32]:
+        """Make the layers of the eye, all with the same top left pixel, which comes first.
+
+        Returns:
+            That pixel (2,); doubled RGB of the clean eyeball, with white and iris complete; the ratio of the picture
+            to it; and the skin around it without detail.
+        """
+        margin = round(0.14 * self._unit_px)
+        ends = self._corner + self._u[:, None] * self._along
+        outline = np.concatenate(
+            [ends + self._upper[:, None] * self._down, (ends + self._lower[:, None] * self._down)[::-1]]
+        )
+        low = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
+        high = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, avatar.image.shape[0])
+        image = avatar.image[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+        shape = (image.shape[0], image.shape[1])
+        soft = blur(fill(shape, (outline - low).astype(np.float32)), 0.6)
+        deep = np.clip((blur(soft, 1.2) - 0.80) / 0.17, 0, 1)
+        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+        radius = np.hypot(x + low[0] - self._iris[0], y + low[1] - self._iris[1]) / self._iris[2]
+        white = (deep > 0.9).astype(np.float32) * (radius > 1.15)
+        if white.sum() < 6:
+            white = deep if deep.sum() >= 6 else np.ones_like(deep)
+        ball = _spread(image, white)
+        rings = np.linspace(0, 1.3, 14)
+        profile = np.array([_mean(image, deep * np.exp(-(((radius - ring) / 0.08) ** 2))) for ring in rings])
+        iris = np.stack([np.interp(radius, rings, profile[:, c]) for c in range(3)], -1)
+        cover = np.clip((1.12 - radius) / 0.2, 0, 1)[..., None]
+        ball = ball * (1 - cover) + iris * cover
+        ball = image * deep[..., None] + ball * (1 - deep[..., None])
+        ball = np.clip(np.rint(ball), 0, 255)
+        # What the picture has beyond the clean eyeball - shadow of the lid, roots of the lashes - stays where it is
+        # when the eye turns.
+        shown = np.clip(blur(soft, 1.0) / 0.10, 0, 1)[..., None]
+        rim = np.where(shown > 0, 1 + ((image + 1) / (ball + 1) - 1) * shown, 1.0)
+        skin = blur(_spread(image, 1 - np.clip(blur(soft, 2.0) * 8, 0, 1)), 0.035 * self._unit_px)
+        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), skin
+
+    def motion(self, displacement: F32) -> LidMotion:
+        """Read the lids' motion from the 68 displacements (68, 2) px in the source picture."""
+        moved = displacement[list(self.landmarks)].astype(np.float64) @ self._down
+        rigid = (moved[0] + moved[3]) / 2
+        upper = ((moved[1] + moved[2]) / 2 - rigid) / self._gap
+        lower = -((moved[4] + moved[5]) / 2 - rigid) / self._gap
+        closing = upper + lower
+        if closing > SHUT_FROM:
+            full = SHUT_FROM + (closing - SHUT_FROM) * (1 - SHUT_FROM) / (SHUT_AT - SHUT_FROM)
+            factor = min(full, 1.0) / closing
+            upper, lower = upper * factor, lower * factor
+        return LidMotion(float(np.clip(upper, -0.6, 1.3)), float(np.clip(lower, -0.6, 1.3)))
+
+    def slide(self, source: F32, motion: LidMotion) -> Lids:
+        """Move the lids; ``source`` (h, w, 2) px is where each frame pixel would come from were they at rest."""
+        down = self._down.astype(np.float32)
+        away = source - self._corner.astype(np.float32)
+        u, v = away @ self._along.astype(np.float32), away @ down
+        index = np.clip(np.rint((u + self._beyond) * STEPS), 0, len(self._table) - 1).astype(np.intp)
+        upper, lower, inside = np.moveaxis(self._table[index], -1, 0)
+        opening = lower - upper
+        drop, rise = np.float32(motion.upper) * opening, np.float32(motion.lower) * opening
+        upper_now, lower_now = upper + drop, lower - rise
+        below = v - upper_now
+        over = lower_now - v
+        rim = np.float32(LASHES * self._unit_px)
+        # Towards the rim the skin moves with the lid; further off it unfolds until, at the fold, it rests.
+        reach = np.maximum(np.float32(self._fold) + drop - rim, 1)
+        # Shutting, each lid leaves out the rim that measured lines share with the white of the eye; the lower lid's
+        # comes to lie under the upper one.
+        shut = np.float32(self._unit_px * float(np.clip(motion.upper + motion.lower, 0, 1)) ** 4) * inside
+        resting = smoothstep((-below - rim) / reach)
+        upper_shift = (drop + np.float32(SPARED_RIM) * shut) * (resting - 1)
+        stretched = np.float32(4 * SMOOTHED * np.clip(motion.upper, 0, 1)) * resting * (1 - resting)
+        hidden = np.float32(COVERED_RIM) * shut
+        reach = np.maximum(np.float32(0.5 * self._fold) + rise + 2 * hidden, 1)
+        lower_shift = (hidden + rise) * (1 - smoothstep(-over / reach))
+        seam = (upper_now + np.maximum(lower_now, upper_now)) / 2
+        alpha = np.clip(0.5 + below / np.float32(EDGE_PX), 0, 1) * np.clip(0.5 + over / np.float32(EDGE_PX), 0, 1)
+        return Lids(
+            upper=source + upper_shift[..., None] * down,
+            lower=source + lower_shift[..., None] * down,
+            unfolded=stretched * (opening > 0),
+            upper_share=np.clip(0.5 + (seam - v) / np.float32(EDGE_PX), 0, 1),
+            opening=alpha * smoothstep((lower_now - upper_now - np.float32(0.05)) / 2),
+            below=below,
+        )
+
+    def smooth_skin(self, where: F32) -> F32:
+        """The skin around the eye without detail, float32 (h, w, 3) RGB, at ``where`` (h, w, 2) px of the source."""
+        return remap(self._skin, where - self._origin.astype(np.float32))
+
+    def look(self, source: F32, gaze: NDArray[np.floating[Any]], below: F32, motion: LidMotion) -> F32:
+        """The eyeball's picture.
+
+        Args:
+            source: float32 (h, w, 2) px, source position of each frame pixel with the lids at rest.
+            gaze: (2,) rad, yaw to the picture's right and pitch down, from where the eye looks in the portrait.
+            below: Distance in px below the upper lid's edge.
+            motion: The lids' motion, which casts the shadow.
+
+        Returns:
+            float32 (h, w, 3) RGB.
+        """
+        radius = self._iris[2]
+        shift = np.sin(np.clip(np.asarray(gaze, np.float64), -0.6, 0.6)) * EYEBALL_RADIUS * self._unit_px
+        shift *= min(1.0, 0.55 * radius / max(float(np.hypot(*shift)), 1e-9))
+        from_iris = source - (self._iris[:2] + shift).astype(np.float32)
+        far = np.sqrt((from_iris**2).sum(-1)) / np.float32(radius)
+        carried = 1 - smoothstep((far - np.float32(1.1)) / np.float32(1.3))
+        where = source - shift.astype(np.float32) * carried[..., None]
+        origin = self._origin.astype(np.float32)
+        rim = remap(self._rim, source - origin)
+        # Bright skin at the edge of the opening must not be carried onto white that has come there.
+        turned = np.float32(min(1.0, float(np.hypot(*shift)) / 1.5))
+        rim = rim - turned * np.maximum(rim - np.float32(1.1), 0)
+        picture = (remap(self._ball, (where - origin) * 2) + np.float32(1)) * rim - 1
+        depth = np.maximum(below, 0) / np.float32(0.04 * self._unit_px)
+        shade = np.float32(0.34 * max(motion.upper, 0.0)) * np.exp(-depth)
+        return cast(F32, np.clip(picture, 0, 255) * (1 - shade)[..., None])
+
+
+def _mean(image: F32, weight: NDArray[np.floating[Any]]) -> F64:
+    """Weighted mean colour (3,); an even mean where nothing has weight."""
+    total = float(weight.sum())
+    if total < 1e-3:
+        return cast(F64, image.reshape(-1, 3).mean(0).astype(np.float64))
+    return cast(F64, ((image * weight[..., None]).reshape(-1, 3).sum(0) / total).astype(np.float64))
+
+
+def _spread(image: F32, weight: NDArray[np.floating[Any]]) -> F32:
+    """Fill an image outwards from where ``weight`` is, finest scale first."""
+    result = np.broadcast_to(_mean(image, weight), image.shape).astype(np.float32)
+    for sigma in (8.0, 3.0, 1.2):
+        near = blur(weight.astype(np.float32), sigma)
+        colour = blur(image * weight[..., None].astype(np.float32), sigma) / np.maximum(near, 1e-5)[..., None]
+        trust = np.clip(near * 12, 0, 1)[..., None]
+        result = colour * trust + result * (1 - trust)
+    return result

@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from engine.errors import ArtefactError
+from engine.images import encode_png
+from engine.renderer.inner_mouth import InnerMouth, jaw_angle, load_mouth_layers, with_jaw
+
+REST = np.zeros(6, np.float32)
+
+
+def test_shipped_layers_are_small_and_whole():
+    layers = load_mouth_layers()
+    assert set(layers.parts) == {"upper", "lower", "tongue"}
+    for part in layers.parts.values():
+        assert part.colour.shape[:2] == part.alpha.shape
+        assert not part.alpha[[0, -1]].any()
+        assert part.alpha.max() == 255
+    assert layers.parts["upper"].origin[1] < layers.parts["lower"].origin[1]
+
+
+@pytest.mark.parametrize("damage", ["missing", "json", "version", "picture", "size"])
+def test_damaged_layers_are_refused(tmp_path, damage):
+    if damage != "missing":
+        entry = {"origin": [0, 0], "pixel": 0.002, "depth": [0, 0, 0]}
+        manifest = {
+            "kind": "mouth_layers",
+            "schema_version": 99 if damage == "version" else 1,
+            "seam": [0, 0, 0],
+            "mouth_width": 0.5,
+            "layers": {name: entry for name in ("upper", "lower", "tongue")},
+        }
+        (tmp_path / "layers.json").write_text("{" if damage == "json" else json.dumps(manifest))
+        for name in ("upper", "lower", "tongue"):
+            colour = encode_png(np.zeros((4, 6, 3), np.uint8))
+            (tmp_path / f"{name}.png").write_bytes(b"no png" if damage == "picture" else colour)
+            (tmp_path / f"{name}_alpha.png").write_bytes(encode_png(np.zeros((4, 5), np.uint8)))
+    with pytest.raises(ArtefactError):
+        load_mouth_layers(tmp_path)
+
+
+def test_the_jaw_turns_about_its_hinge():
+    chin = np.array([[0.0, 0.72, -0.95]])
+    turned = with_jaw(chin, 0.2, 0.03)
+    assert turned[0, 0] == pytest.approx(0.03)
+    assert turned[0, 1] > 0.72
+    assert turned[0, 2] > -0.95
+    assert jaw_angle((turned - chin)[0]) == pytest.approx(np.sin(0.2), rel=0.05)
+    hinge = np.array([[0.1, -0.25, -0.10]])
+    assert with_jaw(hinge, 0.3, 0.0) == pytest.approx(hinge)
+
+
+def test_little_light_falls_through_a_narrow_opening(person):
+    inner = InnerMouth(person, load_mouth_layers(), 120.0)
+    below = np.tile(np.arange(3, dtype=np.float32)[:, None], (1, 20))
+    corner = (246, 298)
+    narrow = inner.draw(corner, below, 2 - below, REST, np.zeros(3))
+    wide = inner.draw(corner, below + 10, 40 - below, REST, np.zeros(3))
+    assert narrow.shape == (3, 20, 3)
+    assert narrow.mean() < 0.7 * wide.mean()
+    assert 0 <= narrow.min()
+    assert wide.max() <= 255
+
+
+def test_teeth_take_the_tone_of_the_portrait(person, make_person):
+    dim = make_person()
+    object.__setattr__(dim, "image", (dim.image * 0.5).astype(np.uint8))
+    below = np.tile(np.arange(8, dtype=np.float32)[:, None] + 2, (1, 30))
+    bright, dark = (
+        InnerMouth(who, load_mouth_layers(), 120.0).draw((241, 292), below, 30 - below, REST, np.zeros(3))
+        for who in (person, dim)
+    )
+    assert dark.mean() == pytest.approx(0.5 * bright.mean(), rel=0.25)
