@@ -14,11 +14,11 @@ from typing import Final
 
 import av
 import numpy as np
-from engine.pipeline import Pipeline
 from numpy.typing import NDArray
 
 from engine.artefacts.bundle import Bundle
 from engine.errors import InputError
+from engine.pipeline import Pipeline
 from engine.portrait.face_landmarks import FaceTracker
 from engine.portrait.geometry import canonical68
 from engine.stages.log_mel import log_mel
@@ -89,7 +89,7 @@ def measure_clip(path: Path) -> Clip:
             stream = container.streams.video[0]
             fps = float(stream.average_rate or 25)
             for frame in container.decode(stream):
-                face = tracker.track(frame.to_ndarray(format="rgb24"))
+                face = tracker.track(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
                 openings.append(float("nan") if face is None else mouth_opening(face.points68))
     except (av.error.FFmpegError, IndexError) as error:
         raise InputError(f"{path} cannot be read as a video; give clips that play.") from error
@@ -121,7 +121,9 @@ def predict_opening(bundle: Bundle, clip: Clip, lookahead_frames: int = MAX_LOOK
             for f in frames
         ]
     )
-    return np.interp(np.arange(len(clip.opening)) / clip.fps, np.arange(len(opening)) / MOTION_HZ, opening)
+    pictures = np.arange(len(clip.opening)) / clip.fps
+    sampled: Curve = np.interp(pictures, np.arange(len(opening)) / MOTION_HZ, opening)
+    return sampled
 
 
 def rms_envelope(clip: Clip) -> Curve:
@@ -195,4 +197,5 @@ def _pearson(a: Curve, b: Curve) -> float:
 
 
 def _unit(curve: Curve) -> Curve:
-    return curve / (curve.std() + 1e-12)
+    unit: Curve = curve / (curve.std() + 1e-12)
+    return unit

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 
 from models.spec import APC_LAYERS, APC_UNITS, MEL_BANDS
 
+MEL_CENTRE, MEL_SPREAD = 0.4, 0.2
+"""About the mean and deviation of log-mel features of speech: the recurrent layers begin with inputs near 0."""
+
 
 class ApcEncoder(nn.Module):
     """Three GRU layers of 512; the last layer's hidden state is the feature.
@@ -19,6 +22,13 @@ class ApcEncoder(nn.Module):
         self.layers, self.units = layers, units
         self.gru = nn.GRU(MEL_BANDS, units, num_layers=layers, batch_first=True)
         self.head = nn.Linear(units, MEL_BANDS)
+        for name, parameter in self.gru.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.chunk(3):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                for gate in parameter.chunk(3):
+                    nn.init.xavier_uniform_(gate)
 
     def init_state(self, batch: int) -> Tensor:
         """Zero state, float32 (layers, batch, units)."""
@@ -34,7 +44,7 @@ class ApcEncoder(nn.Module):
         Returns:
             Features float32 (batch, frames, units) and the next state.
         """
-        features, state = self.gru(mel, state)
+        features, state = self.gru((mel - MEL_CENTRE) / MEL_SPREAD, state)
         return features, state
 
     def predict(self, features: Tensor) -> Tensor:

@@ -45,6 +45,17 @@ class MotionGenerator(nn.Module):
             layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
         self.mlp = nn.Sequential(*layers[:-1], nn.Linear(MOTION_MLP[-1], MOTION_DIM))
         nn.init.normal_(self.lookahead.weight, std=0.1)
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.chunk(4):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                for gate in parameter.chunk(4):
+                    nn.init.xavier_uniform_(gate)
+            elif name.startswith("bias_hh"):
+                # Gates that begin open let gradients reach far back.
+                nn.init.zeros_(parameter)
+                nn.init.ones_(parameter[MOTION_LSTM_UNITS : 2 * MOTION_LSTM_UNITS])
 
     def init_state(self, batch: int) -> tuple[Tensor, Tensor]:
         """Zero hidden and cell states, each float32 (3, batch, 256)."""

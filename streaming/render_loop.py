@@ -49,7 +49,13 @@ class MotionPipeline(Protocol):
 class FaceRenderer(Protocol):
     """Motion to picture; called from several threads at once."""
 
-    def render(self, landmarks: NDArray[np.float32], pose: NDArray[np.float32], gaze: NDArray[np.float32]) -> Picture:
+    def render(
+        self,
+        landmarks: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        gaze: NDArray[np.float32],
+        torso: NDArray[np.float32],
+    ) -> Picture:
         """The picture, uint8 (512, 512, 3) RGB."""
         ...
 

@@ -2,7 +2,7 @@
 
 ::
 
-    caller's threads --> WorkerRenderer.render --> pipe: landmarks, pose, gaze (848 bytes) --> serve()
+    caller's threads --> WorkerRenderer.render --> pipe: landmarks, pose, gaze, torso       --> serve()
                                                <-- pipe: one picture (786432 bytes)        <--
 
 Each worker is a plain child process that is handed the avatar once, over its pipe. It is no ``multiprocessing``
@@ -33,7 +33,8 @@ from engine.renderer.warp import WarpRenderer
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
 PIPE_BYTES = 1 << 20
-_SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,))
+_SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,))
+"""Landmarks, pose, gaze, torso."""
 _FLOATS = sum(int(np.prod(shape)) for shape in _SHAPES)
 _HEADER = struct.Struct("<?Q")
 """Of an answer: whether it is an error, and how many bytes follow."""
@@ -67,7 +68,11 @@ class WorkerRenderer:
         self.close()
 
     def render(
-        self, landmarks: NDArray[np.float32], pose: NDArray[np.float32], gaze: NDArray[np.float32]
+        self,
+        landmarks: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        gaze: NDArray[np.float32],
+        torso: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
         """Draw a frame as ``WarpRenderer.render`` does, waiting for a free worker.
 
@@ -76,7 +81,7 @@ class WorkerRenderer:
         """
         worker = self._free.get()
         try:
-            return worker.render(landmarks, pose, gaze)
+            return worker.render(landmarks, pose, gaze, torso)
         finally:
             self._free.put(worker)
 
@@ -106,9 +111,13 @@ class _Worker:
         self._setup: bytes | None = setup
 
     def render(
-        self, landmarks: NDArray[np.float32], pose: NDArray[np.float32], gaze: NDArray[np.float32]
+        self,
+        landmarks: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        gaze: NDArray[np.float32],
+        torso: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
-        request = np.concatenate([landmarks.ravel(), pose, gaze]).astype(np.float32, copy=False)
+        request = np.concatenate([landmarks.ravel(), pose, gaze, torso]).astype(np.float32, copy=False)
         try:
             if self._setup is not None:
                 self._requests.write(struct.pack("<Q", len(self._setup)) + self._setup)
@@ -158,9 +167,10 @@ def serve() -> None:
         _send(answers, False, b"")
         while True:
             numbers = np.frombuffer(_exactly(requests, 4 * _FLOATS), np.float32)
-            landmarks, pose, gaze = np.split(numbers, [LANDMARKS * 3, LANDMARKS * 3 + POSE_DIM])
+            ends = np.cumsum([int(np.prod(shape)) for shape in _SHAPES])[:-1]
+            motion = [part.reshape(shape) for part, shape in zip(np.split(numbers, ends), _SHAPES, strict=True)]
             try:
-                picture = renderer.render(landmarks.reshape(LANDMARKS, 3), pose, gaze)
+                picture = renderer.render(*motion)
             except Exception as error:
                 _send(answers, True, _tell(error))
             else:

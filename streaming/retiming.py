@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from models.spec import MEDIA_HZ, MOTION_HZ
 
-Motion = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-"""Landmarks (68, 3), pose (6,) and gaze (2,) of one picture, as a ``MotionFrame`` holds them."""
+Motion = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Landmarks (68, 3), pose (6,), gaze (2,) and torso (6,) of one picture, as a ``MotionFrame`` holds them."""
 
 
 class MotionFrame(Protocol):
@@ -27,7 +27,12 @@ class MotionFrame(Protocol):
 
     @property
     def gaze(self) -> NDArray[np.float32]:
-        """float32 (2,)."""
+        """float32 (2,) rad, against the head."""
+        ...
+
+    @property
+    def torso(self) -> NDArray[np.float32]:
+        """float32 (6,): the shoulders' pose."""
         ...
 
 
@@ -61,7 +66,7 @@ class Retimer:
 
     def push(self, motion: MotionFrame) -> Iterator[Motion]:
         """The video's frames that the next motion frame completes."""
-        now: Motion = (motion.landmarks, motion.pose, motion.gaze)
+        now: Motion = (motion.landmarks, motion.pose, motion.gaze, motion.torso)
         while (position := self._next_frame * MOTION_HZ) <= self._seen * self._fps:
             fraction = np.float32((position % self._fps) / self._fps)
             if fraction == 0 or self._previous is None:
@@ -84,4 +89,4 @@ def _between(before: Motion, after: Motion, fraction: np.float32) -> Motion:
     def mix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
         return a + fraction * (b - a)
 
-    return mix(before[0], after[0]), mix(before[1], after[1]), mix(before[2], after[2])
+    return mix(before[0], after[0]), mix(before[1], after[1]), mix(before[2], after[2]), mix(before[3], after[3])

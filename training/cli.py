@@ -130,7 +130,7 @@ def motion(
     _require_torch()
     from training.train_motion import MotionConfig, train_motion
 
-    given = {"data": data, "out": out, "encoder": encoder, "manifold": manifold, "start": start}
+    given: dict[str, Any] = {"data": data, "out": out, "encoder": encoder, "manifold": manifold, "start": start}
     given |= {"steps": steps, "seed": seed, "device": device}
     train_motion(build_config(MotionConfig, config, settings, **given))
 

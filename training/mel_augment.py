@@ -34,14 +34,14 @@ class MelAugment:
         roughness: Largest deviation of noise added to every value.
     """
 
-    gain_db: float = 6.0
-    equalizer_db: float = 5.0
-    warp: float = 0.14
-    noise: float = 0.5
-    blur: float = 0.35
-    mask: float = 0.35
-    dropout: float = 0.15
-    roughness: float = 0.02
+    gain_db: float = 4.0
+    equalizer_db: float = 4.0
+    warp: float = 0.10
+    noise: float = 0.25
+    blur: float = 0.25
+    mask: float = 0.2
+    dropout: float = 0.08
+    roughness: float = 0.015
 
     def apply(self, mel: Tensor, generators: list[np.random.Generator]) -> Tensor:
         """Augment each stream by its own generator.

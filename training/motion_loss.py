@@ -43,7 +43,7 @@ def motion_loss(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
     """
     error = predicted.float() - target
     displacement = error.square().sum(-1).mean() / MOTION_POINT_COUNT
-    points = error.unflatten(-1, (MOTION_POINT_COUNT, 3))
+    points = error.view(*error.shape[:-1], MOTION_POINT_COUNT, 3)
     opening = (points[:, :, _LOWER, 1] - points[:, :, _UPPER, 1]).square().mean()
     velocity = (error[:, 1:] - error[:, :-1]).square().sum(-1).mean() / MOTION_POINT_COUNT
     return {

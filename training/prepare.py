@@ -13,8 +13,8 @@ from engine.stages.log_mel import log_mel
 from models.spec import LANDMARKS, MEL_WINDOW, MELS_PER_MOTION, MOTION_HZ, POSE_DIM, SAMPLE_HZ
 from training.corpus.articulation import perform
 from training.corpus.augment import Augmenter
-from training.corpus.speaker import Speaker
 from training.corpus.shards import SHARD_SECONDS, read_shard, shard_path, write_shard
+from training.corpus.speaker import Speaker
 from training.corpus.utterance import Phone, Utterance
 
 _GRAIN: Final = 800

@@ -146,8 +146,8 @@ class Trainer:
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         self.optimizer.step()
         for name, loss in losses.items():
-            writer.add_scalar(name, float(loss.detach()), self.step)  # type: ignore[no-untyped-call]
-        writer.add_scalar("learning_rate", rate, self.step)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, float(loss.detach()), self.step)
+        writer.add_scalar("learning_rate", rate, self.step)
         return float(total.detach())
 
     def learning_rate(self) -> float:

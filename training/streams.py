@@ -12,7 +12,7 @@ from training.recipe import Trainer
 
 BLOCK: Final = 16
 """Stretches between two fresh starts of a stream; also how long its augmentation and its lookahead hold."""
-_FULL_LOOKAHEAD_SHARE: Final = 0.4
+_FULL_LOOKAHEAD_SHARE: Final = 0.25
 
 
 def block_generators(trainer: Trainer, batch: int, purpose: int) -> list[np.random.Generator]:

@@ -6,19 +6,23 @@ loss through a motion generator that is trained along and kept as the motion rec
 the paper's encoder.
 """
 
+from typing import Final
+
 import torch
 from pydantic import Field
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.apc import ApcEncoder
 from models.motion import MotionGenerator
-from models.spec import APC_SHIFTS, MAX_LOOKAHEAD, MELS_PER_MOTION, MOTION_SEQUENCE
+from models.spec import APC_SHIFTS, MAX_LOOKAHEAD, MELS_PER_MOTION, MOTION_DIM, MOTION_SEQUENCE
 from training.mel_augment import MelAugment
 from training.motion_loss import delayed_targets, motion_loss
 from training.prepared import PreparedData
 from training.recipe import RecipeConfig, Trainer
 from training.streams import augmented_mel, carried_state, draw_lookaheads
+
+_HINT_LOOKAHEADS: Final = (2, 5, 10)
 
 
 class ApcConfig(RecipeConfig):
@@ -42,7 +46,11 @@ def train_apc(config: ApcConfig) -> list[float]:
     torch.manual_seed(config.seed)
     encoder, motion = ApcEncoder(), MotionGenerator()
     with_motion = config.articulation_weight > 0
-    trainer = Trainer(config, {"apc": encoder, "motion": motion} if with_motion else {"apc": encoder})
+    # A linear reading of the features, at a few lookaheads: it teaches the encoder long before the deep generator
+    # above it has learned to pass anything on. It is not kept.
+    hint = nn.Linear(MELS_PER_MOTION * encoder.units, len(_HINT_LOOKAHEADS) * MOTION_DIM)
+    modules: dict[str, nn.Module] = {"apc": encoder}
+    trainer = Trainer(config, modules | ({"motion": motion, "hint": hint} if with_motion else {}))
     augment = MelAugment() if config.augment else None
 
     def losses(trainer: Trainer) -> dict[str, Tensor]:
@@ -63,10 +71,16 @@ def train_apc(config: ApcConfig) -> list[float]:
         assert pairs.shape[2] == MELS_PER_MOTION * encoder.units
         predicted, hidden, cell = motion(pairs, lookahead, hidden, cell)
         trainer.carried |= {"hidden": hidden.detach(), "cell": cell.detach()}
-        target = delayed_targets(torch.from_numpy(stretch.motion).to(trainer.device), lookahead, config.frames)
-        parts = motion_loss(predicted, target)
-        total = 10 * predictive + config.articulation_weight * parts["motion"]
-        return {"predictive": predictive, **parts, "total": total}
+        truth = torch.from_numpy(stretch.motion).to(trainer.device)
+        parts = motion_loss(predicted, delayed_targets(truth, lookahead, config.frames))
+        readings = torch.split(hint(pairs), MOTION_DIM, dim=2)
+        hints = [
+            motion_loss(reading, delayed_targets(truth, torch.full_like(lookahead, frames), config.frames))["motion"]
+            for reading, frames in zip(readings, _HINT_LOOKAHEADS, strict=True)
+        ]
+        hinted = torch.stack(hints).mean()
+        total = 10 * predictive + config.articulation_weight * (parts["motion"] + 0.5 * hinted)
+        return {"predictive": predictive, **parts, "hint": hinted, "total": total}
 
     history = trainer.run(losses)
     save_file(encoder.state_dict(), config.out / "apc.safetensors")

@@ -79,7 +79,7 @@ def assign(features: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest centre of each feature: index int64 (n,) and squared distance float32 (n,)."""
     square = bank.square().sum(1)
     indices, distances = [], []
-    for part in features.split(8192):
+    for part in torch.split(features, 8192):
         d = part.square().sum(1)[:, None] - 2 * part @ bank.T + square
         value, index = d.min(1)
         indices.append(index)
@@ -100,7 +100,7 @@ def project(features: Tensor, bank: Tensor, neighbours: int = MANIFOLD_NEIGHBOUR
     """
     square = bank.square().sum(1)
     parts = []
-    for part in features.split(4096):
+    for part in torch.split(features, 4096):
         index = (square - 2 * part @ bank.T).topk(neighbours, largest=False).indices
         near = bank[index]
         offset = near - part[:, None]

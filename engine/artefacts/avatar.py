@@ -37,7 +37,8 @@ class Avatar:
 
     Attributes:
         name: What the avatar is called.
-        image: uint8 (512, 512, 3) RGB, the head-and-shoulders crop.
+        image: uint8 (512, 512, 3) RGB, the head-and-shoulders crop. Where the matte is partial it holds the
+            person's own colour, so that the picture is ``image * matte + plate * (1 - matte)``.
         matte: uint8 (512, 512), 255 where the person is, soft at hair.
         plate: uint8 (512, 512, 3) RGB, the background with the person painted out.
         source_points: float32 (68, 2) px, the iBUG landmarks as they lie in ``image``.
@@ -153,8 +154,8 @@ def load_avatar(path: Path) -> Avatar:
             geometry = {key: arrays[key] for key in _ARRAYS}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise ArtefactError(f"{path}: geometry.npz is damaged. Create the avatar again.") from error
-    pictures = {key: decode_png(files[f"{key}.png"], grey=key == "matte") for key in _IMAGES}
-    return Avatar(name=name, provenance=provenance, **pictures, **geometry)
+    image, matte, plate = (decode_png(files[f"{key}.png"], grey=key == "matte") for key in _IMAGES)
+    return Avatar(name=name, provenance=provenance, image=image, matte=matte, plate=plate, **geometry)
 
 
 def _read_files(path: Path) -> dict[str, bytes]:

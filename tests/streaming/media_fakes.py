@@ -63,6 +63,7 @@ class FakeMotion:
     landmarks: NDArray[np.float32]
     pose: NDArray[np.float32]
     gaze: NDArray[np.float32]
+    torso: NDArray[np.float32]
 
 
 class FakePipeline:
@@ -101,15 +102,24 @@ class FakePipeline:
 
 
 def _motion(value: float) -> FakeMotion:
-    return FakeMotion(np.full((68, 3), value, np.float32), np.full(6, value, np.float32), np.full(2, value, np.float32))
+    return FakeMotion(
+        np.full((68, 3), value, np.float32),
+        np.full(6, value, np.float32),
+        np.full(2, value, np.float32),
+        np.full(6, value, np.float32),
+    )
 
 
 class FakeRenderer:
     """A grey picture as bright as the motion is loud."""
 
     def render(
-        self, landmarks: NDArray[np.float32], pose: NDArray[np.float32], gaze: NDArray[np.float32]
+        self,
+        landmarks: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        gaze: NDArray[np.float32],
+        torso: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
-        assert landmarks.shape == (68, 3) and pose.shape == (6,) and gaze.shape == (2,)
-        assert landmarks.dtype == pose.dtype == gaze.dtype == np.float32
+        assert landmarks.shape == (68, 3) and pose.shape == (6,) and gaze.shape == (2,) and torso.shape == (6,)
+        assert landmarks.dtype == pose.dtype == gaze.dtype == torso.dtype == np.float32
         return np.full((512, 512, 3), min(255, round(255 * float(landmarks[0, 0]))), np.uint8)

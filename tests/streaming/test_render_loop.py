@@ -83,13 +83,17 @@ class FailingRenderer(FakeRenderer):
         self.lock, self.count = threading.Lock(), 0
 
     def render(
-        self, landmarks: NDArray[np.float32], pose: NDArray[np.float32], gaze: NDArray[np.float32]
+        self,
+        landmarks: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        gaze: NDArray[np.float32],
+        torso: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
         with self.lock:
             self.count += 1
             if self.count == 10:
                 raise ZeroDivisionError("the tenth")
-        return super().render(landmarks, pose, gaze)
+        return super().render(landmarks, pose, gaze, torso)
 
 
 class FailingSpeech(SpeechFile):

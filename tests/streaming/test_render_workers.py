@@ -14,7 +14,7 @@ from engine.renderer.warp import WarpRenderer
 from streaming.avatars import shipped_avatars
 from streaming.render_workers import WorkerRenderer, _pack, _unpack
 
-REST = (np.zeros(6, np.float32), np.zeros(2, np.float32))
+REST = (np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32))
 
 
 @pytest.fixture(scope="module")

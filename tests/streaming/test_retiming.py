@@ -12,7 +12,12 @@ from streaming.retiming import Retimer, frame_count, nearest_count
 def ramp(frames: int) -> list[FakeMotion]:
     """Motion whose value is its own time in frames."""
     return [
-        FakeMotion(np.full((68, 3), n, np.float32), np.full(6, -n, np.float32), np.full(2, 2 * n, np.float32))
+        FakeMotion(
+            np.full((68, 3), n, np.float32),
+            np.full(6, -n, np.float32),
+            np.full(2, 2 * n, np.float32),
+            np.full(6, 3 * n, np.float32),
+        )
         for n in range(frames)
     ]
 
@@ -22,11 +27,12 @@ def test_each_frame_shows_its_own_moment(fps: int) -> None:
     retimer = Retimer(fps)
     frames = [frame for motion in ramp(121) for frame in retimer.push(motion)]
     assert len(frames) == 2 * fps + 1
-    for index, (landmarks, pose, gaze) in enumerate(frames):
+    for index, (landmarks, pose, gaze, torso) in enumerate(frames):
         moment = 60 * index / fps
         np.testing.assert_allclose(landmarks, moment, atol=1e-4)
         np.testing.assert_allclose(pose, -moment, atol=1e-4)
         np.testing.assert_allclose(gaze, 2 * moment, atol=1e-4)
+        np.testing.assert_allclose(torso, 3 * moment, atol=1e-4)
         assert landmarks.dtype == pose.dtype == gaze.dtype == np.float32
 
 

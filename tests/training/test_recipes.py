@@ -81,7 +81,9 @@ def test_manifold_motion_and_headpose_recipes(data, encoder, tmp_path):
     bank = np.load(tmp_path / "m" / "manifold.npz")["bank"]
     assert bank.shape == (40, 512) and bank.dtype == np.float16
     train_motion(
-        MotionConfig(out=tmp_path / "g", manifold=tmp_path / "m" / "manifold.npz", steps=3, batch=2, frames=12, **common)
+        MotionConfig(
+            out=tmp_path / "g", manifold=tmp_path / "m" / "manifold.npz", steps=3, batch=2, frames=12, **common
+        )
     )
     extras = np.load(tmp_path / "g" / "motion_extras.npz")
     assert extras["completion"].shape == (204, 123) and float(extras["scale"]) == pytest.approx(DISPLACEMENT_SCALE)
@@ -150,8 +152,6 @@ def test_missing_data_and_wrong_options_are_one_sentence(tmp_path):
         build_config(ApcConfig, None, ["batch=0"], data=tmp_path, out=tmp_path)
     with pytest.raises(ConfigError, match="not available"):
         choose_device("nonsense")
-
-
 
 
 def test_damaged_checkpoint_is_refused(data, tmp_path):

@@ -12,6 +12,7 @@ Loudness and pitch of the sound itself size the movement, and every speaker has 
 mouth, how far the lips round, how much the brows say.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -216,7 +217,7 @@ def perform(
     )
 
 
-def displace(controls: dict[str, NDArray[np.floating]], speaker: Speaker, basis: FaceBasis) -> NDArray[np.float32]:
+def displace(controls: Mapping[str, NDArray[np.floating]], speaker: Speaker, basis: FaceBasis) -> NDArray[np.float32]:
     """Articulators to landmarks, with lips that touch and never cross.
 
     Args:

@@ -45,7 +45,8 @@ def head_motion(
     pose[:, 0] -= 0.05 * speaker.expressive * gaussian_filter1d(prosody.pitch, 0.12 * MOTION_HZ)
     # The head turns about the neck: turning carries it a little to the side, nodding forward.
     pose[:, 3] -= 0.15 * pose[:, 1]
-    return gaussian_filter1d(pose, 2.0, axis=0, mode="nearest").astype(np.float32)
+    smooth: NDArray[np.float32] = gaussian_filter1d(pose, 2.0, axis=0, mode="nearest").astype(np.float32)
+    return smooth
 
 
 def _ease(activity: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,7 +62,8 @@ def _sway(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
         margin = int(4 * width)
         noise = gaussian_filter1d(rng.normal(size=(frames + 2 * margin, POSE_DIM)), width, axis=0, mode="wrap")
         total += share * noise[margin : margin + frames] * np.sqrt(2 * width * np.sqrt(np.pi))
-    return total * _SWAY
+    scaled: NDArray[np.float64] = total * _SWAY
+    return scaled
 
 
 def _posture_shifts(prosody: Prosody, frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -80,7 +82,9 @@ def _posture_shifts(prosody: Prosody, frames: int, rng: np.random.Generator) -> 
         start = onset
         # Each posture remembers a little of the last: people drift rather than jump about the centre.
         current = 0.3 * current + 0.9 * rng.normal(size=POSE_DIM) * _SHIFT
-    return gaussian_filter1d(steps, rng.uniform(0.14, 0.28) * MOTION_HZ, axis=0, mode="nearest")
+    width = rng.uniform(0.14, 0.28) * MOTION_HZ
+    smooth: NDArray[np.float64] = gaussian_filter1d(steps, width, axis=0, mode="nearest")
+    return smooth
 
 
 def _nods(accents: list[Accent], frames: int, rng: np.random.Generator) -> NDArray[np.float64]:

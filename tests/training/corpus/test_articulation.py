@@ -53,7 +53,7 @@ def test_open_vowels_open_wider_than_close_ones():
 def test_rounding_narrows_the_mouth_and_protrudes_without_opening_it():
     _, rounded = speak("sil", "UW", "UW", "UW", "sil")
     _, spread = speak("sil", "IY", "IY", "IY", "sil")
-    width = lambda p: (p.displacement[:, 54, 0] - p.displacement[:, 48, 0])  # noqa: E731
+    width = lambda p: p.displacement[:, 54, 0] - p.displacement[:, 48, 0]  # noqa: E731
     assert width(rounded).min() < -0.05 < 0.02 < width(spread).max()
 
 

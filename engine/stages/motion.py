@@ -1,0 +1,93 @@
+"""Features to displacements of mouth, eyes and nose by the motion generator (paper 3.2).
+
+::
+
+    features of frame     0  1  2  ...  d    d+1
+    motion of frame       -  -  -  ...  0    1        d: the session's lookahead in frames
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backend import Network, NetworkState, Tensors
+from engine.errors import ConfigError
+from models.spec import MOTION_POINT_COUNT, TICKS_PER_MOTION
+
+
+@dataclass(frozen=True)
+class MotionState:
+    """Where the stream is.
+
+    Attributes:
+        frame: Feature frames heard so far.
+        network: The recurrent state of the network.
+    """
+
+    frame: int
+    network: NetworkState
+
+
+class Motion:
+    """One frame of features in; the motion of the frame ``lookahead_frames`` earlier out."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        mean: NDArray[np.float32],
+        scale: float,
+        lookahead_frames: int,
+        max_lookahead_frames: int,
+    ) -> None:
+        """Set up.
+
+        Args:
+            network: The motion generator.
+            mean: float32 (123,) fu.
+            scale: fu per unit of the network's output.
+            lookahead_frames: Frames of 60 Hz that the motion hears ahead.
+            max_lookahead_frames: The most that the network was trained for.
+
+        Raises:
+            ConfigError: The lookahead is out of range.
+        """
+        if not 0 <= lookahead_frames <= max_lookahead_frames:
+            raise ConfigError(
+                f"The lookahead must be 0 to {max_lookahead_frames} frames of 1/60 s, not {lookahead_frames}."
+            )
+        self._network, self._mean, self._scale = network, mean, np.float32(scale)
+        self.lookahead_frames = lookahead_frames
+        self._lookahead = np.array([lookahead_frames], np.int64)
+
+    @property
+    def lookahead_ticks(self) -> int:
+        """The lookahead on the media clock."""
+        return self.lookahead_frames * TICKS_PER_MOTION
+
+    def init_state(self) -> MotionState:
+        """Zero recurrent state, nothing heard."""
+        return MotionState(0, self._network.init_state())
+
+    def step(self, x: NDArray[np.float32], state: MotionState) -> tuple[NDArray[np.float32], MotionState]:
+        """Hear one more frame.
+
+        Args:
+            x: float32 (2, 512), the features of the frame's two mel frames.
+            state: As from ``init_state`` or the last step.
+
+        Returns:
+            float32 (1, 41, 3) in fu, or (0, 41, 3) while the stream's first frame is still ahead; the next state.
+        """
+        inputs: Tensors = {"features": x.reshape(1, 1, -1), "lookahead": self._lookahead}
+        outputs, network = self._network.run(inputs, state.network)
+        following = MotionState(state.frame + 1, network)
+        if state.frame < self.lookahead_frames:
+            return np.zeros((0, MOTION_POINT_COUNT, 3), np.float32), following
+        displacement = outputs["displacement"][0] * self._scale + self._mean
+        return displacement.reshape(1, MOTION_POINT_COUNT, 3), following
+
+    def flush(self, state: MotionState) -> NDArray[np.float32]:
+        """No motion: what is owed needs features of the silence after the sound, which the chunker's tail gives."""
+        return np.zeros((0, MOTION_POINT_COUNT, 3), np.float32)

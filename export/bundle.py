@@ -1,0 +1,171 @@
+"""Trained networks to a bundle that the engine runs without torch.
+
+A folder of checkpoints holds ``apc.safetensors``, ``motion.safetensors`` and ``headpose.safetensors`` (state_dicts),
+``manifold.npz`` (bank: features of the training speech, (N, 512)) and ``motion_extras.npz`` (completion (204, 123),
+mean (123,) and scale (): the motion network's output times scale plus mean is a displacement in fu).
+"""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from engine.artefacts.bundle import (
+    Bundle,
+    BundleManifest,
+    ManifoldSettings,
+    NetworkGeometry,
+    PoseSettings,
+    graph_shapes,
+    save_bundle,
+)
+from engine.errors import ArtefactError
+from export.graphs import Precision, compress, graph_spec, to_onnx
+from models.apc import ApcEncoder
+from models.headpose import HeadPoseNet
+from models.motion import MotionGenerator
+
+DEFAULT_PRECISIONS: Mapping[str, Precision] = {"apc": "fp16", "motion": "fp16", "headpose": "int8"}
+"""Head poses are sampled: what int8 costs the network is far below the noise that is added to its answer."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves: networks in torch and arrays in numpy.
+
+    Attributes:
+        apc: The encoder.
+        motion: The motion generator.
+        headpose: The head pose network.
+        bank: (N, 512), the manifold's features.
+        completion: (204, 123), displacements of 68 points for those of 41.
+        motion_mean: (123,) fu.
+        motion_scale: fu per unit of the motion network's output.
+    """
+
+    apc: ApcEncoder
+    motion: MotionGenerator
+    headpose: HeadPoseNet
+    bank: NDArray[np.floating[Any]]
+    completion: NDArray[np.floating[Any]]
+    motion_mean: NDArray[np.floating[Any]]
+    motion_scale: float
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by their name in the bundle."""
+        return {"apc": self.apc, "motion": self.motion, "headpose": self.headpose}
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """What a bundle declares beside its weights."""
+
+    name: str = "mien"
+    precisions: Mapping[str, Precision] = field(default_factory=lambda: DEFAULT_PRECISIONS)
+    manifold: ManifoldSettings = field(default_factory=ManifoldSettings)
+    pose: PoseSettings = field(default_factory=PoseSettings)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_trained(checkpoints: Path) -> Trained:
+    """Read a folder of checkpoints.
+
+    Raises:
+        ArtefactError: A file is missing, damaged or does not fit its network.
+    """
+    manifold = _arrays(checkpoints / "manifold.npz", ("bank",))
+    extras = _arrays(checkpoints / "motion_extras.npz", ("completion", "mean", "scale"))
+    apc, motion, headpose = ApcEncoder(), MotionGenerator(), HeadPoseNet()
+    for name, module in (("apc", apc), ("motion", motion), ("headpose", headpose)):
+        file = checkpoints / f"{name}.safetensors"
+        try:
+            module.load_state_dict(load_file(file))
+        except FileNotFoundError as error:
+            raise ArtefactError(f"There is no checkpoint {file}; train the network first.") from error
+        except (SafetensorError, RuntimeError, OSError) as error:
+            raise ArtefactError(f"{file} is damaged or of another network; train it again.") from error
+        module.eval()
+    return Trained(
+        apc=apc,
+        motion=motion,
+        headpose=headpose,
+        bank=manifold["bank"],
+        completion=extras["completion"],
+        motion_mean=extras["mean"],
+        motion_scale=float(extras["scale"]),
+    )
+
+
+def build_bundle(trained: Trained, settings: BundleSettings | None = None) -> Bundle:
+    """Export the networks and put them together with the arrays.
+
+    Raises:
+        ArtefactError: The arrays' shapes do not fit.
+    """
+    settings = settings or BundleSettings()
+    graphs, networks = {}, {}
+    for name, module in trained.modules.items():
+        precision = settings.precisions[name]
+        graphs[name] = compress(to_onnx(module), precision).SerializeToString()
+        spec = graph_spec(module)
+        networks[name] = NetworkGeometry(
+            file=f"{name}.onnx",
+            precision=precision,
+            inputs=graph_shapes(spec.inputs),
+            state=graph_shapes(spec.state),
+            outputs=graph_shapes(spec.outputs),
+            dtypes={integer: "int64" for integer in sorted(spec.integers)},
+        )
+    manifest = BundleManifest(
+        name=settings.name,
+        manifold=settings.manifold,
+        pose=settings.pose,
+        networks=networks,
+        provenance={"torch": str(torch.__version__), **settings.provenance},
+    )
+    return Bundle(
+        manifest=manifest,
+        graphs=graphs,
+        # As it will be stored, so that a bundle in memory equals one that was read.
+        bank=trained.bank.astype(np.float16).astype(np.float32),
+        completion=trained.completion.astype(np.float32),
+        motion_mean=trained.motion_mean.astype(np.float32),
+        motion_scale=float(np.float32(trained.motion_scale)),
+    )
+
+
+def export_bundle(checkpoints: Path, out: Path, settings: BundleSettings | None = None) -> Bundle:
+    """Checkpoints to a bundle folder.
+
+    Args:
+        checkpoints: Folder as described above.
+        out: Folder to write; a bundle that is there is replaced.
+        settings: Name, precisions and what the bundle declares.
+
+    Raises:
+        ArtefactError: A checkpoint is missing or damaged.
+        OutputError: ``out`` cannot be written.
+    """
+    bundle = build_bundle(load_trained(checkpoints), settings)
+    save_bundle(bundle, out)
+    return bundle
+
+
+def _arrays(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.floating[Any]]]:
+    """Named arrays of an npz."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return {name: cast(NDArray[np.floating[Any]], stored[name]) for name in names}
+    except FileNotFoundError as error:
+        raise ArtefactError(f"There is no {file}; train the motion generator first.") from error
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ArtefactError(f"{file} is damaged: it must hold {', '.join(names)}.") from error
