@@ -82,11 +82,11 @@ def load_trained(checkpoints: Path) -> Trained:
     Raises:
         ArtefactError: A file is missing, damaged or does not fit its network.
     """
-    manifold = _arrays(checkpoints / "manifold.npz", ("bank",))
-    extras = _arrays(checkpoints / "motion_extras.npz", ("completion", "mean", "scale"))
+    manifold = _arrays(_find(checkpoints, "manifold.npz"), ("bank",))
+    extras = _arrays(_find(checkpoints, "motion_extras.npz"), ("completion", "mean", "scale"))
     apc, motion, headpose = ApcEncoder(), MotionGenerator(), HeadPoseNet()
     for name, module in (("apc", apc), ("motion", motion), ("headpose", headpose)):
-        file = checkpoints / f"{name}.safetensors"
+        file = _find(checkpoints, f"{name}.safetensors")
         try:
             module.load_state_dict(load_file(file))
         except FileNotFoundError as error:
@@ -158,6 +158,22 @@ def export_bundle(checkpoints: Path, out: Path, settings: BundleSettings | None 
     bundle = build_bundle(load_trained(checkpoints), settings)
     save_bundle(bundle, out)
     return bundle
+
+
+def _find(checkpoints: Path, name: str) -> Path:
+    """``name`` in the folder itself or in one of its folders, where each recipe has a folder of its own.
+
+    Raises:
+        ArtefactError: Several recipes' folders hold one.
+    """
+    direct = checkpoints / name
+    nested = sorted(checkpoints.glob(f"*/{name}"))
+    if direct.exists() or not nested:
+        return direct
+    if len(nested) > 1:
+        places = " and ".join(str(place.parent) for place in nested[:2])
+        raise ArtefactError(f"{name} lies in {places}: keep one, or give a folder that holds all of one training.")
+    return nested[0]
 
 
 def _arrays(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.floating[Any]]]:
