@@ -34,14 +34,14 @@ class MelAugment:
         roughness: Largest deviation of noise added to every value.
     """
 
-    gain_db: float = 4.0
-    equalizer_db: float = 4.0
-    warp: float = 0.10
-    noise: float = 0.25
-    blur: float = 0.25
-    mask: float = 0.2
-    dropout: float = 0.08
-    roughness: float = 0.015
+    gain_db: float = 5.0
+    equalizer_db: float = 5.0
+    warp: float = 0.12
+    noise: float = 0.4
+    blur: float = 0.3
+    mask: float = 0.3
+    dropout: float = 0.1
+    roughness: float = 0.02
 
     def apply(self, mel: Tensor, generators: list[np.random.Generator]) -> Tensor:
         """Augment each stream by its own generator.

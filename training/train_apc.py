@@ -83,7 +83,7 @@ def train_apc(config: ApcConfig) -> list[float]:
         return {"predictive": predictive, **parts, "hint": hinted, "total": total}
 
     history = trainer.run(losses)
-    save_file(encoder.state_dict(), config.out / "apc.safetensors")
+    save_file(trainer.averaged("apc"), config.out / "apc.safetensors")
     if with_motion:
-        save_file(motion.state_dict(), config.out / "motion_start.safetensors")
+        save_file(trainer.averaged("motion"), config.out / "motion_start.safetensors")
     return history

@@ -72,5 +72,5 @@ def train_headpose(config: HeadPoseConfig) -> list[float]:
         return {"likelihood": loss, "total": loss}
 
     history = trainer.run(losses)
-    save_file(net.state_dict(), config.out / "headpose.safetensors")
+    save_file(trainer.averaged("headpose"), config.out / "headpose.safetensors")
     return history

@@ -75,7 +75,7 @@ def train_motion(config: MotionConfig) -> list[float]:
         return {**parts, "total": parts["motion"]}
 
     history = trainer.run(losses)
-    save_file(motion.state_dict(), config.out / "motion.safetensors")
+    save_file(trainer.averaged("motion"), config.out / "motion.safetensors")
     np.savez_compressed(
         config.out / "motion_extras.npz",
         completion=fit_completion(data),
