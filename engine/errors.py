@@ -9,7 +9,9 @@
     │   └── ArtefactError     a bundle, avatar or style that is missing, damaged or of another version
     ├── ConfigError       options that contradict each other or leave their range
     ├── MissingExtraError a library or tool that an optional feature needs is not installed
-    └── OutputError       the result cannot be written
+    ├── OutputError       the result cannot be written
+    ├── SessionError      a live session has ended: closed, or something it needs failed
+    └── CapacityError     the machine cannot carry another live session
 
 A message is one sentence or two for the user: what is wrong, and what to do. The command line prints it on one
 line and exits with 2 for what the user can mend (InputError, ConfigError, MissingExtraError), 1 otherwise.
@@ -54,3 +56,11 @@ class MissingExtraError(MienError):
 
 class OutputError(MienError):
     """The result cannot be written."""
+
+
+class SessionError(MienError):
+    """A live session has ended: it was closed, or something that it needs failed."""
+
+
+class CapacityError(MienError):
+    """The machine cannot carry another session beside those that run."""

@@ -7,13 +7,13 @@ from engine.artefacts.avatar import Avatar
 from engine.artefacts.bundle import load_bundle
 from engine.errors import ConfigError
 from engine.pipeline import Pipeline
+from engine.render_workers import WorkerRenderer
 from models.spec import IMAGE_SIZE, MAX_LOOKAHEAD, MEDIA_HZ
 from streaming.avatars import resolve_avatar
 from streaming.media_in import SpeechFile
 from streaming.media_out import Mp4Writer, check_output, check_target
 from streaming.progress import ProgressCallback
 from streaming.render_loop import render_stream
-from streaming.render_workers import WorkerRenderer
 from streaming.report import RenderReport, StageTimes, peak_memory_mb, write_json
 
 FRAME_RATES = (60, 30, 25)

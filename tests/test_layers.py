@@ -34,7 +34,7 @@ DOORS = {
     "sounddevice": ("streaming/",),
     "ray": ("streaming/",),
     "rich": ("streaming/", "training/", "benchmarks/"),
-    "typer": ("streaming/cli", "training/cli.py", "benchmarks/cli.py", "export/cli.py"),
+    "typer": ("streaming/cli", "training/cli.py", "benchmarks/cli.py", "benchmarks/bench_cli.py", "export/cli.py"),
 }
 
 

@@ -48,7 +48,10 @@ class RecipeConfig(BaseModel):
     mixed_precision: bool = Field(False, description="bfloat16 autocast")
     checkpoint_every: int = Field(200, ge=1)
     average: float = Field(
-        0.99, ge=0, lt=1, description="decay of the running average of weights that is kept in the end; 0 keeps the last"
+        0.99,
+        ge=0,
+        lt=1,
+        description="decay of the running average of weights that is kept in the end; 0 keeps the last",
     )
 
 

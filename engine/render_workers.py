@@ -38,7 +38,7 @@ _SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,))
 _FLOATS = sum(int(np.prod(shape)) for shape in _SHAPES)
 _HEADER = struct.Struct("<?Q")
 """Of an answer: whether it is an error, and how many bytes follow."""
-_CHILD = "from streaming.render_workers import serve; serve()"
+_CHILD = "from engine.render_workers import serve; serve()"
 
 
 class WorkerRenderer:

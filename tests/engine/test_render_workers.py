@@ -10,9 +10,9 @@ import pytest
 
 from engine.artefacts.avatar import Avatar, load_avatar
 from engine.errors import ConfigError, MienError
+from engine.render_workers import WorkerRenderer, _pack, _unpack
 from engine.renderer.warp import WarpRenderer
 from streaming.avatars import shipped_avatars
-from streaming.render_workers import WorkerRenderer, _pack, _unpack
 
 REST = (np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32))
 

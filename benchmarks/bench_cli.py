@@ -1,0 +1,241 @@
+"""``mien bench``: parses, runs a scenario on a live engine, prints a table, writes JSON and a page with plots."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from benchmarks import scenarios
+from benchmarks.bench_report import html_page, terminal
+from benchmarks.comparison import DEFAULT_TOLERANCE, compare, load_report, same_machine
+from benchmarks.probe import ProbeRenderer, true_opening
+from benchmarks.recording import load_speech
+from engine.artefacts.avatar import Avatar
+from engine.artefacts.bundle import Bundle, load_bundle
+from engine.backend import Networks
+from engine.backend_onnx import open_networks
+from engine.clock import MonotonicClock
+from engine.engine import Engine
+from engine.errors import ConfigError, OutputError
+from engine.instruments import Instruments, Trace
+from engine.lanes import FrameRenderer, ProcessRenderer
+from engine.pipeline import Pipeline
+from models.spec import MAX_LOOKAHEAD
+from streaming.avatars import resolve_avatar
+from streaming.report import write_json
+
+SPEECH = Path(__file__).parents[1] / "models" / "pretrained" / "demo" / "hello.flac"
+REGRESSED = 3
+"""Exit code when a figure has become worse beyond the tolerance."""
+
+app = typer.Typer(no_args_is_help=True, help="Measure the live engine on this machine, in real time.")
+
+Speech = Annotated[Path, typer.Option("--speech", help="Recording that is spoken, in a loop.")]
+AvatarName = Annotated[str, typer.Option("--avatar", help="A shipped avatar's name, an .avatar file, or a picture.")]
+Seconds = Annotated[float, typer.Option(min=3, help="Length of the measurement, after the warm-up.")]
+Fps = Annotated[int, typer.Option(help="Frames per second: 60, 30, 25 or 20.")]
+Lookahead = Annotated[int, typer.Option(min=0, max=MAX_LOOKAHEAD, help="Frames (60 Hz) of audio heard ahead.")]
+Latency = Annotated[str, typer.Option(help="The budget in ms, or auto for the smallest that holds.")]
+BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Bundle to measure instead of the shipped one.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes in which a session draws.")]
+JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+HtmlPath = Annotated[Path | None, typer.Option("--html", help="Write a page with plots here.")]
+TracePath = Annotated[Path | None, typer.Option("--trace", help="Write a trace for ui.perfetto.dev here.")]
+OldPath = Annotated[
+    Path | None, typer.Option("--compare", help="JSON of an earlier run; exit code 3 if it was better.")
+]
+Tolerance = Annotated[float, typer.Option(min=0, help="Share by which a figure may be worse than in that run.")]
+
+
+@app.command()
+def latency(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 60,
+    fps: Fps = 30,
+    lookahead: Lookahead = MAX_LOOKAHEAD,
+    budget: Latency = "auto",
+    bundle: BundlePath = None,
+    workers: Workers = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    trace: TracePath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """Mouth-to-frame latency of every frame, missed frames, jitter; and of bursts after silence."""
+    bench = Bench(bundle, avatar, workers, Trace() if trace else None)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    found = bench.run(lambda engine: scenarios.latency(engine, settings, bench.clock, bench.instruments, bench.opening))
+    if trace is not None and bench.instruments.trace is not None:
+        _write(trace, bench.instruments.trace.to_json())
+    _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def lookahead(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 20,
+    fps: Fps = 30,
+    budget: Latency = "auto",
+    bundle: BundlePath = None,
+    workers: Workers = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """The same for lookahead 0, 3, 6, 9, 12 and 18."""
+    bench = Bench(bundle, avatar, workers)
+    settings = _settings(speech, seconds, fps, MAX_LOOKAHEAD, budget)
+    found = bench.run(
+        lambda engine: scenarios.lookahead(engine, settings, bench.clock, bench.instruments, bench.opening)
+    )
+    _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def throughput(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 20,
+    fps: Fps = 25,
+    lookahead: Lookahead = MAX_LOOKAHEAD,
+    budget: Latency = "auto",
+    bundle: BundlePath = None,
+    workers: Workers = 1,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """Sessions side by side, one more until the engine refuses."""
+    bench = Bench(bundle, avatar, workers)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    found = bench.run(lambda engine: scenarios.throughput(engine, settings, bench.clock))
+    _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def soak(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 600,
+    fps: Fps = 30,
+    lookahead: Lookahead = MAX_LOOKAHEAD,
+    budget: Latency = "auto",
+    bundle: BundlePath = None,
+    workers: Workers = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """A long session: memory after its first minute, picture against sound."""
+    bench = Bench(bundle, avatar, workers)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    found = bench.run(lambda engine: scenarios.soak(engine, settings, bench.clock))
+    _conclude(found, report, page, old, tolerance)
+
+
+class Bench:
+    """A live engine whose stages are timed and whose pictures carry the opening of their lips."""
+
+    def __init__(
+        self, bundle: Path | None, avatar: str, workers: int | None = None, trace: Trace | None = None
+    ) -> None:
+        """Open the artefacts.
+
+        Args:
+            bundle: Folder of the networks; by default those that ship.
+            avatar: As ``streaming.avatars.resolve_avatar`` takes it.
+            workers: Processes in which a session draws; by default as many as cores, at most 2.
+            trace: Records every stage of every frame, if given.
+
+        Raises:
+            MienError: One of them cannot be used.
+        """
+        self.clock = MonotonicClock()
+        self.instruments = Instruments(self.clock.now_ns, trace)
+        self._bundle: Bundle = load_bundle(bundle)
+        self._networks: Networks = open_networks(self._bundle, threads=1)
+        self._avatar = resolve_avatar(avatar)
+        self._workers = workers or min(2, os.cpu_count() or 1)
+
+    def run(self, scenario: Callable[[scenarios.OpenSession], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Run a scenario on an engine of its own; Ctrl-C ends it cleanly."""
+
+        async def main() -> dict[str, Any]:
+            async with Engine(
+                self._bundle,
+                clock=self.clock,
+                renderer_factory=self._renderer,
+                pipeline_factory=self._pipeline,
+            ) as engine:
+
+                def open_session(**options: Any) -> Any:
+                    return engine.session(avatar=self._avatar, observer=self._observe, **options)
+
+                return await scenario(open_session)
+
+        return asyncio.run(main())
+
+    def opening(self, speech: NDArray[np.float32], lookahead: int) -> NDArray[np.float64]:
+        """The opening of the lips in each motion frame, computed offline."""
+        pipeline = Pipeline(self._bundle, self._avatar, lookahead, networks=self._networks)
+        frames, state = pipeline.step(speech, pipeline.init_state())
+        return true_opening([*frames, *pipeline.flush(state)])
+
+    def _observe(self, stage: str, number: int, began_ns: int, ended_ns: int) -> None:
+        # The session's own "motion" is the whole pipeline; one of the pipeline's stages has that name too.
+        name = "pipeline" if stage == "motion" else stage
+        self.instruments.add(name, began_ns, ended_ns, frame=number)
+
+    def _renderer(self, avatar: Avatar) -> FrameRenderer:
+        return ProbeRenderer(ProcessRenderer(avatar, self._workers))
+
+    def _pipeline(self, avatar: Avatar, lookahead: int, seed: int) -> Pipeline:
+        observe = self.instruments.observe
+        return Pipeline(self._bundle, avatar, lookahead, seed, networks=self._networks, observer=observe)
+
+
+def _settings(speech: Path, seconds: float, fps: int, lookahead: int, budget: str) -> scenarios.Settings:
+    try:
+        wanted: float | str = "auto" if budget == "auto" else float(budget)
+    except ValueError as error:
+        raise ConfigError(f"The budget is a number of ms or auto, not {budget}.") from error
+    return scenarios.Settings(load_speech(speech), seconds, fps, lookahead, wanted)
+
+
+def _conclude(
+    found: dict[str, Any], report: Path | None, page: Path | None, old: Path | None, tolerance: float
+) -> None:
+    """Print and write what was found; exit with 3 if it is worse than an earlier report."""
+    console = Console()
+    earlier = None if old is None else load_report(old)
+    changes = [] if earlier is None else compare(earlier, found, tolerance)
+    console.print(terminal(found, changes))
+    if earlier is not None and not same_machine(earlier, found):
+        console.print("The earlier report is of another machine: the comparison says little.", style="yellow")
+    if report is not None:
+        write_json(report, found)
+    if page is not None:
+        _write(page, html_page(found, changes))
+    worse = [change.name for change in changes if change.regressed]
+    if worse:
+        console.print(f"Worse beyond {tolerance:.0%}: {', '.join(worse)}", style="bold red")
+        raise typer.Exit(REGRESSED)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error

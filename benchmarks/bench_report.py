@@ -1,0 +1,216 @@
+"""A benchmark's report for people: a table on the terminal, and a page of one file with plots."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from benchmarks import charts
+from benchmarks.comparison import Change
+
+Report = dict[str, Any]
+
+_STYLE = """
+:root{--fg:#1d2330;--soft:#667085;--bg:#fbfbfd;--card:#fff;--line:#e3e6ec;
+--a:#3b6fd4;--b:#a9c2f0;--c:#e0912f;--d:#c2453c;--e:#4f9d69}
+@media(prefers-color-scheme:dark){:root{--fg:#e6e9ef;--soft:#98a2b3;--bg:#12151c;--card:#1a1e27;--line:#2c3340;
+--a:#7aa2f0;--b:#35507f;--c:#e5a657;--d:#ee7e74;--e:#7cc597}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg)}
+body{margin:0 auto;max-width:820px;padding:32px 20px}
+h1{font-size:24px;margin:0 0 4px}h2{font-size:16px;margin:0 0 8px}p{color:var(--soft);margin:0 0 12px}
+section,.figures div{background:var(--card);border:1px solid var(--line);border-radius:10px}
+section{padding:18px 20px;margin:18px 0;overflow-x:auto}
+.figures{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}.figures div{padding:10px 16px;min-width:120px}
+.figures b{display:block;font-size:22px}.figures span{color:var(--soft);font-size:13px}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:right;padding:4px 8px;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left}.worse{color:var(--d);font-weight:600}
+svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:var(--soft)}
+svg text.mark{fill:var(--d);stroke:var(--card);stroke-width:4px;paint-order:stroke}
+.grid{stroke:var(--line)}.bar,.part0{fill:var(--a)}.faint,.part1{fill:var(--b)}.part2{fill:var(--c)}.part3{fill:var(--e)}
+.dots{stroke:var(--a);stroke-width:3;stroke-linecap:round;fill:none}line.mark{stroke:var(--d);stroke-dasharray:4 3}
+.event,.max{stroke:var(--d);stroke-width:2}.p99{stroke:var(--c);stroke-width:2}
+.line0{stroke:var(--a)}.line1{stroke:var(--c)}.line2{stroke:var(--e)}.line3{stroke:var(--d)}
+path[class^=line]{fill:none;stroke-width:2}circle{fill:var(--card);stroke-width:2}
+"""
+
+_TITLES = {
+    "latency": "Mouth to frame",
+    "lookahead": "Latency by lookahead",
+    "throughput": "Sessions side by side",
+    "soak": "A long session",
+}
+
+
+def terminal(report: Report, changes: Sequence[Change] = ()) -> RenderableType:
+    """The report as tables for ``rich``.
+
+    Args:
+        report: As a scenario gave it.
+        changes: Against an earlier report, if compared.
+    """
+    main = Table(title=f"mien bench {report['scenario']}", title_justify="left")
+    main.add_column("figure")
+    main.add_column("value", justify="right")
+    for name, value in _figures(report):
+        main.add_row(name, value)
+    tables: list[RenderableType] = [main]
+    for title, head, rows in _tables(report):
+        table = Table(title=title, title_justify="left")
+        for number, column in enumerate(head):
+            table.add_column(column, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        tables.append(table)
+    if changes:
+        table = Table(title="against the earlier report", title_justify="left")
+        for number, column in enumerate(("figure", "then", "now", "allowed", "")):
+            table.add_column(column, justify="right" if number else "left")
+        for change in changes:
+            verdict = "[bold red]worse[/]" if change.regressed else "ok"
+            table.add_row(change.name, f"{change.old:g}", f"{change.new:g}", f"{change.limit:g}", verdict)
+        tables.append(table)
+    return Group(*tables)
+
+
+def html_page(report: Report, changes: Sequence[Change] = ()) -> str:
+    """The report as one self-contained page with inline SVG plots.
+
+    Args:
+        report: As a scenario gave it.
+        changes: Against an earlier report, if compared.
+    """
+    machine, settings = report["machine"], report["settings"]
+    where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB; {machine['system']}"
+    what = f"{settings['fps']} fps, lookahead {settings['lookahead']} frames, {settings['seconds']:g} s"
+    body = [f"<h1>{_TITLES[report['scenario']]}</h1><p>{escape(what)}. {escape(where)}.</p>"]
+    figures = "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in _figures(report))
+    body.append(f'<div class="figures">{figures}</div>')
+    for title, text, plot in _plots(report):
+        body.append(f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{plot}</section>")
+    for title, head, rows in _tables(report):
+        body.append(f"<section><h2>{escape(title)}</h2>{_html_table(head, rows)}</section>")
+    if changes:
+        rows = [(c.name, f"{c.old:g}", f"{c.new:g}", f"{c.limit:g}", "worse" if c.regressed else "ok") for c in changes]
+        head = ("figure", "then", "now", "allowed", "")
+        body.append(f"<section><h2>Against the earlier report</h2>{_html_table(head, rows)}</section>")
+    rows = [(key, str(value)) for key, value in {**settings, **_flat(machine)}.items()]
+    body.append(f"<section><h2>Settings and machine</h2>{_html_table(('what', 'value'), rows)}</section>")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien bench {report["scenario"]}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _figures(report: Report) -> Iterator[tuple[str, str]]:
+    """The few numbers that matter, named."""
+    scenario = report["scenario"]
+    if scenario == "latency":
+        frame = report["mouth_to_frame_ms"]
+        yield "budget", f"{report['budget_ms']:.1f} ms"
+        yield "mouth to frame, p50", f"{frame['p50']:.1f} ms"
+        yield "mouth to frame, p99", f"{frame['p99']:.1f} ms"
+        yield "mouth to frame, max", f"{frame['max']:.1f} ms"
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
+        yield "interval jitter, p99", f"{report['interval_jitter_ms']['p99']:.2f} ms"
+        impulse = report["impulse_ms"]
+        yield "burst to moving lips, p50", f"{impulse['p50']:.0f} ms"
+        yield "bursts answered", f"{impulse['answered']} of {impulse['bursts']}"
+        yield "A/V offset, max", f"{report['av_offset_ms']['max']:.1f} ms"
+        yield "sound gaps", str(report["gaps"])
+    elif scenario == "throughput":
+        yield "sessions admitted", str(report["sessions_admitted"])
+        yield "at", f"{report['fps']} fps"
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
+        yield "frames late, p99", f"{report['late_ms']['p99']:.2f} ms"
+        yield "ladder steps", str(report["ladder_steps"])
+    elif scenario == "soak":
+        growth = report["rss_growth_mb"]
+        yield "memory growth", "not known here" if growth is None else f"{growth:.1f} MB"
+        yield "A/V offset, max", f"{report['av_offset_ms']['max']:.1f} ms"
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
+        yield "drift", f"{report['drift_ppm']:.1f} ppm"
+    else:
+        for frames, run in report["runs"].items():
+            yield f"lookahead {frames}: p99 of {run['budget_ms']:.0f} ms", f"{run['mouth_to_frame_ms']['p99']:.1f} ms"
+
+
+def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Title, head and rows."""
+    quantiles = ("p50", "p95", "p99", "max")
+    if report["scenario"] == "latency":
+        rows = [(name, *(f"{row[q]:.2f}" for q in quantiles)) for name, row in report["stages"].items()]
+        yield "stages, ms", ("stage", *quantiles), rows
+        yield "budget, ms", ("part", "ms"), [(name, f"{value:.1f}") for name, value in report["budget"].items()]
+    if report["scenario"] == "lookahead":
+        rows = []
+        for frames, run in report["runs"].items():
+            measured, impulse = run["mouth_to_frame_ms"], run["impulse_ms"]
+            shown = [f"{value:.1f}" for value in (run["budget_ms"], measured["p50"], measured["p99"], measured["max"])]
+            rows.append((frames, *shown, f"{impulse['p50']:.0f}", f"{run['missed_frames']} of {run['frames']}"))
+        head = ("lookahead", "budget", "p50", "p99", "max", "burst to lips", "missed")
+        yield "mouth to frame by lookahead, ms", head, rows
+    if report["scenario"] == "throughput" and report["refusal"]:
+        yield "why no more", ("the engine's answer",), [(report["refusal"],)]
+
+
+def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Title, explanation and SVG."""
+    series, scenario = report.get("series", {}), report["scenario"]
+    if scenario == "latency":
+        marks = {f"budget {report['budget_ms']:.1f} ms": report["budget_ms"]}
+        values = series["mouth_to_frame_ms"]
+        yield (
+            "Distribution",
+            "From the capture of a sound to the frame whose motion answers it, for every frame.",
+            charts.histogram(values, marks, "ms"),
+        )
+        yield (
+            "Over time",
+            "The same, frame by frame; red strokes at the foot are missed frames.",
+            charts.timeline(series["time_s"], values, marks, series["repeated_s"], "ms"),
+        )
+        parts = {name.removesuffix("_ms"): value for name, value in report["budget"].items()}
+        yield "Budget", "What the latency is made of, in ms.", charts.stack(parts)
+        if report["stages"]:
+            yield (
+                "Stages",
+                "One step of each stage: bar to p50, light to p95, orange p99, red max.",
+                charts.spreads(report["stages"], "ms"),
+            )
+    elif scenario == "lookahead":
+        runs = {int(frames) * 1000 / 60: run for frames, run in report["runs"].items()}
+        lines = {
+            "budget": [(x, run["budget_ms"]) for x, run in runs.items()],
+            "p99": [(x, run["mouth_to_frame_ms"]["p99"]) for x, run in runs.items()],
+            "burst": [(x, run["impulse_ms"]["p50"]) for x, run in runs.items()],
+        }
+        yield (
+            "Latency by lookahead",
+            "Declared budget, measured p99, and the time from a burst to lips that move (they may know it before).",
+            charts.curves(lines, "lookahead, ms", "ms"),
+        )
+    elif scenario == "soak" and series["rss_mb"]:
+        memory = series["rss_mb"]
+        yield (
+            "Resident memory",
+            "This process and those that draw, every second.",
+            charts.timeline(list(range(1, len(memory) + 1)), memory, {}, [], "MB"),
+        )
+
+
+def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    lines = ""
+    for row in rows:
+        kind = ' class="worse"' if "worse" in row else ""
+        lines += f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+    return f"<table><tr>{top}</tr>{lines}</table>"
+
+
+def _flat(machine: Report) -> Report:
+    libraries = machine.get("libraries", {})
+    return {**{key: value for key, value in machine.items() if key != "libraries"}, **libraries}

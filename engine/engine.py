@@ -1,0 +1,278 @@
+"""One engine, many sessions: the weights and the threads that they share, and who may come in.
+
+Networks are opened once. A session has its own state, its own renderer, and a place: it is admitted only when it was
+measured, beside those that run, to fit in without breaking their budgets.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from engine.artefacts.avatar import Avatar, load_avatar
+from engine.artefacts.bundle import Bundle, load_bundle
+from engine.backend import Networks
+from engine.backend_onnx import open_networks
+from engine.budget import Budget, Measurement, fit_budget
+from engine.calibration import calibrate
+from engine.clock import Clock, MonotonicClock
+from engine.controls import Face
+from engine.errors import CapacityError, ConfigError, SessionError
+from engine.hearing import MotionPipeline
+from engine.ladder import LADDERS
+from engine.lanes import FrameRenderer, Lane, ProcessRenderer, RendererFactory, ThreadLane
+from engine.pacing import retiming_ticks
+from engine.pipeline import Pipeline
+from engine.session import Session
+from engine.session_parts import Equipment, Observer, SessionOptions
+from engine.session_sound import Mode
+from engine.stages.voice_gate import VoiceGate, VoiceGateSettings
+from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, POSE_DIM
+
+logger = logging.getLogger(__name__)
+
+PUSHED_LOOKAHEAD = 9
+"""Of pushed speech, unless another is asked for: the speech that must be there before an utterance begins."""
+ARRIVAL_MS = 3.0
+"""Part of the chunk's row: what the resampling filter holds back and what a chunk's arrival may be late by."""
+_FULL = 0.9
+"""Of the cores, what all sessions together may use."""
+
+PipelineFactory = Callable[[Avatar, int, int], MotionPipeline]
+"""Of an avatar, a lookahead in frames and a seed."""
+Measure = Callable[[MotionPipeline, FrameRenderer, int], Awaitable[Measurement]]
+"""Measures what frames take on this machine at a frame rate, for about two seconds."""
+
+
+class Engine:
+    """Opens sessions. Closing it closes them."""
+
+    def __init__(
+        self,
+        bundle: Bundle | None = None,
+        *,
+        clock: Clock | None = None,
+        workers: int | None = None,
+        renderer_factory: RendererFactory | None = None,
+        pipeline_factory: PipelineFactory | None = None,
+        measure: Measure | None = None,
+        lane: Lane | None = None,
+        setup: Lane | None = None,
+        cores: int | None = None,
+    ) -> None:
+        """Prepare; networks are opened by the first session, away from the event loop.
+
+        Args:
+            bundle: The trained networks; by default those that ship.
+            clock: The time; by default the machine's.
+            workers: Processes in which one session draws; by default as many as cores, at most 2.
+            renderer_factory: Gives what draws an avatar; by default such processes.
+            pipeline_factory: Gives what makes motion of sound; by default the signal path on the bundle.
+            measure: Measures the machine; by default two seconds of ``engine.calibration.calibrate``.
+            lane: Where motion is computed; by default one thread of the engine's own, named ``mien-motion``.
+            setup: Where avatars and networks are opened; by default a thread named ``mien-setup``.
+            cores: What sessions may use together; by default those this process may run on.
+
+        Raises:
+            ConfigError: There is less than one worker or core.
+        """
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+        self._cores = available if cores is None else cores
+        self._workers = min(2, available) if workers is None else workers
+        if self._cores < 1 or self._workers < 1:
+            raise ConfigError(f"An engine needs at least one core and one worker, not {self._cores}, {self._workers}.")
+        self._bundle = bundle
+        self._networks: Networks | None = None
+        self._clock: Clock = clock or MonotonicClock()
+        self._renderer_factory = renderer_factory or (lambda avatar: ProcessRenderer(avatar, self._workers))
+        self._pipeline_factory = pipeline_factory or self._shared_pipeline
+        self._measure = measure or self._calibrate
+        self._lane: Lane = lane or ThreadLane("mien-motion")
+        self._setup: Lane = setup or ThreadLane("mien-setup")
+        self._admission = asyncio.Lock()
+        self._loads: dict[Session, float] = {}
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        """The engine."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    @property
+    def load(self) -> float:
+        """Cores that the running sessions use, as measured when they were admitted."""
+        return sum(self._loads.values())
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that run."""
+        return len(self._loads)
+
+    def session(
+        self,
+        *,
+        avatar: Avatar | Path,
+        fps: int = 30,
+        lookahead: int | None = None,
+        latency: float | str = "auto",
+        mode: Mode = "live",
+        seed: int = 0,
+        gate: VoiceGateSettings | None = None,
+        chunk_ms: float = 20.0,
+        queue_ms: int = 500,
+        observer: Observer | None = None,
+    ) -> Session:
+        """A session, to be begun with ``async with``, which measures the machine and may refuse.
+
+        Args:
+            avatar: The portrait, or where it lies.
+            fps: 60, 30, 25 or 20.
+            lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 9 pushed.
+            latency: L in ms, or ``auto`` for the smallest that this machine holds.
+            mode: ``live`` or ``pushed``.
+            seed: Of the head's motion.
+            gate: The voice gate of a live microphone; none by default.
+            chunk_ms: Sound that a live source hands over at once.
+            queue_ms: Bound of what waits for the consumer.
+            observer: Told of each piece of work.
+
+        Raises:
+            ConfigError: An option leaves its range.
+            ArtefactError: The avatar cannot be read.
+            SessionError: The engine is closed.
+        """
+        if self._closed:
+            raise SessionError("The engine is closed: make a new one.")
+        if isinstance(latency, str) and latency != "auto":
+            raise ConfigError(f"The latency is a number of ms or 'auto', not {latency!r}.")
+        frames = (MAX_LOOKAHEAD if mode == "live" else PUSHED_LOOKAHEAD) if lookahead is None else lookahead
+        if not 0 <= frames <= MAX_LOOKAHEAD:
+            raise ConfigError(f"The lookahead is 0 to {MAX_LOOKAHEAD} frames of 1/60 s, not {frames}.")
+        options = SessionOptions(
+            avatar=avatar if isinstance(avatar, Avatar) else load_avatar(avatar),
+            fps=fps,
+            mode=mode,
+            chunk_ms=chunk_ms,
+            queue_ms=queue_ms,
+            gate=None if gate is None else VoiceGate(gate),
+        )
+        wanted = None if isinstance(latency, str) else float(latency)
+        session: Session
+
+        async def equip() -> Equipment:
+            return await self._admit(session, options, frames, wanted, seed)
+
+        async def adopt(person: Avatar) -> tuple[MotionPipeline, FrameRenderer]:
+            pipeline, renderer = await self._outfit(person, frames, seed)
+            still = np.zeros(POSE_DIM, np.float32)
+            try:
+                # A process opens its avatar with its first frame, which no session may wait for.
+                face = Face(person.template, still, still[:2], still)
+                await asyncio.gather(*(renderer.render(face) for _ in range(renderer.workers)))
+            except BaseException:
+                renderer.close()
+                raise
+            return pipeline, renderer
+
+        session = Session(
+            options,
+            equip=equip,
+            adopt=adopt,
+            release=lambda: self._release(session),
+            observer=observer,
+        )
+        return session
+
+    async def close(self) -> None:
+        """Close all sessions and end the threads; closing twice is legal."""
+        self._closed = True
+        # Whoever is being admitted comes in first, and is then closed with the others.
+        async with self._admission:
+            await asyncio.gather(*(session.close() for session in list(self._loads)))
+            self._lane.close()
+            self._setup.close()
+
+    async def _admit(
+        self, session: Session, options: SessionOptions, lookahead: int, latency_ms: float | None, seed: int
+    ) -> Equipment:
+        """Equip a session and measure it beside the others; one at a time."""
+        async with self._admission:
+            if self._closed:
+                raise SessionError("The engine is closed: make a new one.")
+            pipeline, renderer = await self._outfit(options.avatar, lookahead, seed)
+            try:
+                missed = self._missed()
+                measured = await self._measure(pipeline, renderer, options.fps)
+                self._check_capacity(measured, options.fps, self._missed() - missed)
+                budget = self._budget(pipeline, options, latency_ms, measured)
+            except BaseException:
+                renderer.close()
+                raise
+            self._loads[session] = measured.busy_share
+        logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, budget.table())
+        return Equipment(
+            clock=self._clock,
+            lane=self._lane,
+            setup=self._setup,
+            pipeline=pipeline,
+            renderer=renderer,
+            budget=budget,
+            motion_ms=measured.motion_ms,
+        )
+
+    async def _outfit(self, avatar: Avatar, lookahead: int, seed: int) -> tuple[MotionPipeline, FrameRenderer]:
+        """Pipeline and renderer of a person, opened away from the event loop."""
+        pipeline = await self._setup.run(self._pipeline_factory, avatar, lookahead, seed)
+        return pipeline, await self._setup.run(self._renderer_factory, avatar)
+
+    def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
+        """Refuse what would break the budgets of those that run."""
+        room = _FULL * self._cores - self.load
+        if self._loads and measured.busy_share > room:
+            raise CapacityError(
+                f"{self.sessions} sessions run, and another at {fps} fps needs {measured.busy_share:.2f} cores where "
+                f"{max(0.0, room):.2f} are free: end one, or ask for fewer frames a second."
+            )
+        if self._loads and others_missed:
+            raise CapacityError(
+                f"{self.sessions} sessions run, and beside another at {fps} fps they missed {others_missed} frames: "
+                "end one, or ask for fewer frames a second."
+            )
+
+    def _budget(
+        self, pipeline: MotionPipeline, options: SessionOptions, latency_ms: float | None, measured: Measurement
+    ) -> Budget:
+        """L of a session: what the stages and the source declare, and what was measured."""
+        if options.mode == "pushed":
+            return fit_budget(0.0, 0.0, latency_ms, measured)
+        retiming = max(retiming_ticks(rate) for rate in LADDERS[options.fps])
+        gate = options.gate.lookahead_ticks if options.gate else 0
+        lookahead_ms = (pipeline.latency_ticks + retiming + gate) * 1000 / MEDIA_HZ
+        return fit_budget(lookahead_ms, options.chunk_ms + ARRIVAL_MS, latency_ms, measured)
+
+    def _release(self, session: Session) -> None:
+        self._loads.pop(session, None)
+
+    def _missed(self) -> int:
+        return sum(session.stats().missed for session in self._loads)
+
+    def _shared_pipeline(self, avatar: Avatar, lookahead: int, seed: int) -> Pipeline:
+        """The signal path of one person on the networks that all share; called on the setup thread alone."""
+        if self._bundle is None:
+            self._bundle = load_bundle()
+        if self._networks is None:
+            self._networks = open_networks(self._bundle, threads=1)
+        return Pipeline(self._bundle, avatar, lookahead, seed, networks=self._networks)
+
+    async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
+        return await calibrate(self._clock, self._lane, pipeline, renderer, fps)

@@ -1,0 +1,107 @@
+"""What an overloaded session does without, and when it takes it back: frame rate, by declared steps.
+
+Sound and motion are never skipped; only fewer pictures are drawn. Stepping down is quick, climbing back is slow and
+becomes slower each time it failed, so that a machine at its edge does not swing.
+"""
+
+from dataclasses import dataclass, replace
+
+from engine.errors import ConfigError
+from models.spec import MEDIA_HZ
+
+LADDERS = {60: (60, 30, 20), 30: (30, 20), 25: (25, 20), 20: (20,)}
+"""Frame rates that a session of each rate steps down through."""
+
+_WINDOW_TICKS = MEDIA_HZ
+_TOO_MANY = 0.1
+"""Share of a window's frames that missed from which a step down is taken."""
+_CLIMB_TICKS = 5 * MEDIA_HZ
+_CLIMB_LIMIT_TICKS = 80 * MEDIA_HZ
+_ROOM = 0.75
+"""Of the machine, what the next higher rate may at most be expected to use."""
+
+
+@dataclass(frozen=True)
+class LadderState:
+    """Where a session stands.
+
+    Attributes:
+        rung: Index into its ladder, 0 the full rate.
+        window_start: Media time at which the present window began.
+        frames: Frames due in it.
+        missed: Of them, those that were not ready.
+        busy_ticks: Time that drawing them took.
+        quiet_since: Media time since which nothing was missed beyond measure.
+        climb_after: Quiet ticks that are asked for before a climb.
+        climbed_at: Media time of the last climb; -1 if there was none.
+    """
+
+    rung: int = 0
+    window_start: int = 0
+    frames: int = 0
+    missed: int = 0
+    busy_ticks: int = 0
+    quiet_since: int = 0
+    climb_after: int = _CLIMB_TICKS
+    climbed_at: int = -1
+
+
+class Ladder:
+    """The steps of one session: a pure function of what became of its frames."""
+
+    def __init__(self, fps: int, workers: int = 1) -> None:
+        """Set up.
+
+        Args:
+            fps: The session's full rate.
+            workers: Pictures that are drawn at once.
+
+        Raises:
+            ConfigError: There is no ladder for this rate.
+        """
+        if fps not in LADDERS:
+            raise ConfigError(f"The frame rate is {', '.join(map(str, LADDERS))} fps, not {fps}.")
+        self.rates = LADDERS[fps]
+        self._workers = workers
+
+    def fps(self, state: LadderState) -> int:
+        """The rate at which pictures are drawn now."""
+        return self.rates[state.rung]
+
+    def step(self, state: LadderState, media_ticks: int, *, missed: bool, busy_ticks: int) -> LadderState:
+        """Account for one frame that was due.
+
+        Args:
+            state: As ``LadderState()`` or from the last step.
+            media_ticks: The frame's media time.
+            missed: Whether its picture was not ready.
+            busy_ticks: How long a worker drew since the last frame.
+
+        Returns:
+            The next state, one rung further at most.
+        """
+        state = replace(
+            state,
+            frames=state.frames + 1,
+            missed=state.missed + missed,
+            busy_ticks=state.busy_ticks + busy_ticks,
+        )
+        elapsed = media_ticks - state.window_start
+        if elapsed < _WINDOW_TICKS:
+            return state
+        overloaded = state.missed > _TOO_MANY * state.frames
+        used = state.busy_ticks / (elapsed * self._workers)
+        fresh = replace(state, window_start=media_ticks, frames=0, missed=0, busy_ticks=0)
+        if overloaded:
+            return self._down(fresh, media_ticks)
+        quiet = media_ticks - state.quiet_since >= state.climb_after
+        if state.rung > 0 and quiet and used * self.rates[state.rung - 1] / self.fps(state) <= _ROOM:
+            return replace(fresh, rung=state.rung - 1, quiet_since=media_ticks, climbed_at=media_ticks)
+        return fresh
+
+    def _down(self, state: LadderState, media_ticks: int) -> LadderState:
+        """One rung lower; after a climb that did not last the next one must wait twice as long."""
+        failed = 0 <= state.climbed_at and media_ticks - state.climbed_at < 2 * _CLIMB_TICKS
+        wait = min(_CLIMB_LIMIT_TICKS, 2 * state.climb_after) if failed else _CLIMB_TICKS
+        rung = min(len(self.rates) - 1, state.rung + 1)
+        return replace(state, rung=rung, quiet_since=media_ticks, climb_after=wait, climbed_at=-1)

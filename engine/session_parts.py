@@ -1,0 +1,110 @@
+"""What a session is made of and what it tells: options, equipment, figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.artefacts.avatar import Avatar
+from engine.budget import Budget
+from engine.clock import Clock
+from engine.errors import ConfigError
+from engine.hearing import MotionPipeline
+from engine.lanes import FrameRenderer, Lane
+from engine.pacing import period_ticks
+from engine.session_sound import Mode
+from engine.stages.voice_gate import VoiceGate
+
+Observer = Callable[[str, int, int, int], None]
+"""Told of each piece of work: its stage (``motion``, ``render``, ``show``), frame number, begin and end in ns."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What was asked for.
+
+    Attributes:
+        avatar: The portrait.
+        fps: 60, 30, 25 or 20.
+        mode: ``live``: a source with a clock. ``pushed``: speech that comes as fast as it is made.
+        chunk_ms: What a live source hands over at once.
+        queue_ms: Bound of what waits for the consumer.
+        gate: Acts on what the mouth hears, not on what is played.
+    """
+
+    avatar: Avatar
+    fps: int = 30
+    mode: Mode = "live"
+    chunk_ms: float = 20.0
+    queue_ms: int = 500
+    gate: VoiceGate | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no session can be."""
+        period_ticks(self.fps)
+        if self.mode not in ("live", "pushed"):
+            raise ConfigError(f"The mode is live or pushed, not {self.mode!r}.")
+        if self.gate is not None and self.mode == "pushed":
+            raise ConfigError("A voice gate is for live sources: pushed speech is clean, leave the gate out.")
+        if not 1 <= self.chunk_ms <= 1000:
+            raise ConfigError(f"A chunk is 1 to 1000 ms of sound, not {self.chunk_ms}.")
+        if not 40 <= self.queue_ms <= 60_000:
+            raise ConfigError(f"The consumer's queue is 40 to 60000 ms, not {self.queue_ms}.")
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What an engine gives a session.
+
+    Attributes:
+        clock: The time.
+        lane: Where the networks run.
+        setup: Where slow things are done that no frame waits for.
+        pipeline: Sound to motion, for the session's avatar.
+        renderer: Draws the avatar; the session closes it.
+        budget: The latency.
+        motion_ms: What one motion frame takes on this machine.
+    """
+
+    clock: Clock
+    lane: Lane
+    setup: Lane
+    pipeline: MotionPipeline
+    renderer: FrameRenderer
+    budget: Budget
+    motion_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class SessionStats:
+    """What happened so far.
+
+    Attributes:
+        latency_ms: L.
+        fps: At which pictures are drawn now.
+        frames: Frames that were due.
+        missed: Of them, those that were not ready and repeated an earlier picture.
+        skipped: Of them, those left out after the process had stood still for longer than a frame.
+        ladder_steps: Changes of the frame rate under load.
+        audio_blocks: Blocks of sound given.
+        gaps: Times that sound was not there when it was due.
+        gap_ms: Live sound that was concealed for it.
+        drift_ppm: How much faster than its nominal rate the live source runs.
+        dropped_frames: Frames that the consumer did not fetch in time.
+        dropped_blocks: Sound that it did not fetch.
+        intake_ms: Sound that waits to be heard.
+        output_ms: Sound that waits for the consumer.
+    """
+
+    latency_ms: float = 0.0
+    fps: int = 0
+    frames: int = 0
+    missed: int = 0
+    skipped: int = 0
+    ladder_steps: int = 0
+    audio_blocks: int = 0
+    gaps: int = 0
+    gap_ms: float = 0.0
+    drift_ppm: float = 0.0
+    dropped_frames: int = 0
+    dropped_blocks: int = 0
+    intake_ms: float = 0.0
+    output_ms: float = 0.0

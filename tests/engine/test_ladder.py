@@ -1,0 +1,63 @@
+import itertools
+
+import pytest
+
+from engine.errors import ConfigError
+from engine.ladder import Ladder, LadderState
+
+
+def drive(ladder: Ladder, state: LadderState, seconds: float, *, missed: bool, busy: float = 0.1, begin: int = 0):
+    """Frames at the ladder's own rate; the state and the rates passed through."""
+    ticks, rates = begin, [ladder.fps(state)]
+    while ticks < begin + seconds * 48_000:
+        period = 48_000 // ladder.fps(state)
+        state = ladder.step(state, ticks, missed=missed, busy_ticks=round(busy * period))
+        if ladder.fps(state) != rates[-1]:
+            rates.append(ladder.fps(state))
+        ticks += period
+    return state, rates, ticks
+
+
+def test_steps_down_under_sustained_overload_and_no_further_than_its_end() -> None:
+    ladder = Ladder(60)
+    assert drive(ladder, LadderState(), 0.9, missed=True)[1] == [60]
+    assert drive(ladder, LadderState(), 10, missed=True)[1] == [60, 30, 20]
+
+
+def test_a_single_miss_changes_nothing() -> None:
+    ladder, state = Ladder(60), LadderState()
+    for frame in range(600):
+        state = ladder.step(state, frame * 800, missed=frame % 100 == 50, busy_ticks=80)
+    assert state.rung == 0
+
+
+def test_climbs_back_when_there_is_room() -> None:
+    ladder = Ladder(60)
+    state, _, now = drive(ladder, LadderState(), 5, missed=True)
+    assert ladder.fps(state) == 20
+    _, rates, _ = drive(ladder, state, 20, missed=False, begin=now)
+    assert rates == [20, 30, 60]
+
+
+def test_does_not_climb_to_what_would_not_fit() -> None:
+    ladder = Ladder(60)
+    state, _, now = drive(ladder, LadderState(), 1.02, missed=True)
+    assert ladder.fps(state) == 30
+    assert drive(ladder, state, 60, missed=False, busy=0.5, begin=now)[1] == [30]
+
+
+def test_a_climb_that_fails_is_tried_ever_more_seldom() -> None:
+    ladder, state, now, climbs = Ladder(30), LadderState(), 0, []
+    while now < 300 * 48_000:
+        before = ladder.fps(state)
+        state = ladder.step(state, now, missed=before == 30, busy_ticks=10)
+        if ladder.fps(state) > before:
+            climbs.append(now)
+        now += 48_000 // before
+    waits = [(b - a) / 48_000 for a, b in itertools.pairwise(climbs)]
+    assert waits[0] < 15 and all(b >= a for a, b in itertools.pairwise(waits)) and waits[-1] > 60
+
+
+def test_there_is_no_ladder_for_other_rates() -> None:
+    with pytest.raises(ConfigError, match="fps, not 24"):
+        Ladder(24)
