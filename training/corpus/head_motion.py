@@ -45,8 +45,19 @@ def head_motion(
     pose[:, 0] -= 0.05 * speaker.expressive * gaussian_filter1d(prosody.pitch, 0.12 * MOTION_HZ)
     # The head turns about the neck: turning carries it a little to the side, nodding forward.
     pose[:, 3] -= 0.15 * pose[:, 1]
+    # Utterances follow each other in the training streams: each begins and ends at the centre, so that no step
+    # between two of them teaches the head to jump.
+    pose *= _centred_ends(frames)[:, None]
     smooth: NDArray[np.float32] = gaussian_filter1d(pose, 2.0, axis=0, mode="nearest").astype(np.float32)
     return smooth
+
+
+def _centred_ends(frames: int) -> NDArray[np.float64]:
+    """0 at both ends, 1 inside, smooth over half a second, (frames,)."""
+    distance = np.minimum(np.arange(frames), np.arange(frames)[::-1]) / (0.5 * MOTION_HZ)
+    ramp = np.clip(distance, 0, 1)
+    ends: NDArray[np.float64] = ramp * ramp * (3 - 2 * ramp)
+    return ends
 
 
 def _ease(activity: NDArray[np.float64]) -> NDArray[np.float64]:

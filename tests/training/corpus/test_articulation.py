@@ -87,6 +87,8 @@ def test_frame_count_and_smoothness_of_the_head():
     assert performance.displacement.shape == (480, 68, 3) and performance.pose.shape == (480, 6)
     assert np.abs(np.diff(performance.pose, axis=0)).max() < 0.03
     assert 0.002 < performance.pose[:, :3].std() < 0.2
+    # Streams join utterances: none begins or ends away from the centre.
+    assert np.abs(performance.pose[[0, -1]]).max() < 0.005
 
 
 def test_speakers_differ_and_same_seed_repeats():
