@@ -1,7 +1,6 @@
 """What a render reports: frames, speed and the percentiles of every stage, in memory that does not grow."""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -11,39 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import OutputError
+from engine.instruments import DurationHistogram
 from streaming.clock import NowNs, now_ns
 from streaming.media_out import reserve_partial
-
-_LOWEST_NS = 100
-_BINS_PER_OCTAVE = 64
-_BINS = 40 * _BINS_PER_OCTAVE
-
-
-class DurationHistogram:
-    """Percentiles of any number of durations in constant memory.
-
-    64 bins an octave from 100 ns to 30 hours: a percentile is within 0.6 % of the exact one.
-    """
-
-    def __init__(self) -> None:
-        self._bins = [0] * _BINS
-        self.count = 0
-
-    def add(self, duration_ns: float) -> None:
-        """Count one duration in nanoseconds."""
-        octaves = math.log2(max(duration_ns, _LOWEST_NS) / _LOWEST_NS)
-        self._bins[min(_BINS - 1, int(octaves * _BINS_PER_OCTAVE))] += 1
-        self.count += 1
-
-    def percentile_ms(self, percent: float) -> float:
-        """The duration in ms that ``percent`` of those counted do not exceed; 0 if there are none."""
-        wanted = max(1, math.ceil(self.count * percent / 100))
-        seen = 0
-        for index, count in enumerate(self._bins):
-            seen += count
-            if count and seen >= wanted:
-                return float(_LOWEST_NS * 2.0 ** ((index + 0.5) / _BINS_PER_OCTAVE) / 1e6)
-        return 0.0
 
 
 class StageTimes:

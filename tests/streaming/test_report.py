@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import OutputError
-from streaming.report import DurationHistogram, StageTimes, peak_memory_mb, write_json
+from engine.instruments import DurationHistogram
+from streaming.report import StageTimes, peak_memory_mb, write_json
 
 
 @given(st.lists(st.integers(100, 10**13), min_size=1, max_size=200), st.floats(1, 100))
