@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.pipeline import MotionFrame
-from engine.stages.geometry import LOWER_LIDS, UPPER_LIDS, rotation_matrix
+from engine.rotation import rotation_matrix
+from engine.stages.geometry import LOWER_LIDS, UPPER_LIDS
 from models.spec import BROWS, EYES, LANDMARKS, MEDIA_HZ, TICKS_PER_MOTION
 
 REST_TICKS = 2 * TICKS_PER_MOTION
@@ -172,7 +173,7 @@ class FaceShaper:
         pose[:3] += np.array(angles[2:5], np.float32)
         turned = pose - motion.pose
         gaze = motion.gaze + np.array([turned[1] + angles[0], angles[1] - turned[0]], np.float32)
-        posed = (self.template + displacement) @ rotation_matrix(pose[:3]).T + pose[3:]
+        posed = (self.template + displacement) @ rotation_matrix(pose[:3]).astype(np.float32).T + pose[3:]
         return Face(
             landmarks=posed.astype(np.float32),
             pose=pose,

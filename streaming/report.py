@@ -3,23 +3,23 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.clock import MonotonicClock
 from engine.errors import OutputError
 from engine.instruments import DurationHistogram
-from streaming.clock import NowNs, now_ns
 from streaming.media_out import reserve_partial
 
 
 class StageTimes:
     """Durations by stage, counted from any one thread a stage."""
 
-    def __init__(self, clock: NowNs = now_ns) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], int] | None = None) -> None:
+        self.clock = clock or MonotonicClock().now_ns
         self.histograms: dict[str, DurationHistogram] = {}
 
     def add(self, stage: str, duration_ns: float) -> None:

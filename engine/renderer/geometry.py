@@ -24,6 +24,7 @@ from engine.renderer.pixels import (
     shrink,
     slopes,
 )
+from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, JAW, LANDMARKS
 
 F64 = NDArray[np.float64]
@@ -53,16 +54,6 @@ TORSO_FOLLOWS = 0.16
 """Share of the head's motion that shoulders and chest make, unless told otherwise."""
 BORDER_FADE = 44
 """Pixels along the picture's border in which nothing may be pulled in from outside."""
-
-
-def rotation_matrix(vector: NDArray[np.floating[Any]]) -> F64:
-    """Rodrigues: (3,) rotation vector in rad -> (3, 3)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-9:
-        return np.eye(3)
-    x, y, z = np.asarray(vector, np.float64) / angle
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return cast(F64, np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
 def node_pixels(cell: int = CELL) -> F32:

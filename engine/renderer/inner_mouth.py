@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from engine.artefacts.avatar import Avatar
 from engine.errors import ArtefactError
 from engine.images import decode_png
-from engine.renderer.geometry import rotation_matrix, smoothstep
+from engine.renderer.geometry import smoothstep
 from engine.renderer.pixels import F32, U8, blur, fill, remap, shrink
+from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, SCHEMA_VERSION
 
 F64 = NDArray[np.float64]

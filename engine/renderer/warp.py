@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError
 from engine.renderer.expression import CHIN, Expression
-from engine.renderer.geometry import NODES, HeadMotion, node_pixels, rotation_matrix, smoothstep
+from engine.renderer.geometry import NODES, HeadMotion, node_pixels, smoothstep
 from engine.renderer.inner_mouth import InnerMouth, MouthLayers, load_mouth_layers
 from engine.renderer.lids import Eye, Lids
 from engine.renderer.lip_line import find_lip_line
 from engine.renderer.pixels import CELL, F32, U8, double, enlarge, over, remap, unpremultiply
+from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, JAW, LANDMARKS, MOUTH, POSE_DIM
 
 Floats: TypeAlias = NDArray[np.floating[Any]]

@@ -4,12 +4,12 @@ The person's template plus the completed displacement, lips kept from passing th
 the person's own eye, then the head pose about the origin (models.spec). The camera comes with the facial map.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.rotation import rotation_matrix
 from models.spec import EYES, INNER_LIP_PAIRS, LANDMARKS, MOTION_POINTS
 
 UPPER_LIDS = np.array([37, 38, 43, 44])
@@ -93,7 +93,7 @@ class Geometry:
         face = self._template + (self._completion @ moved.reshape(-1)).reshape(LANDMARKS, 3)
         self._seal_lips(face)
         _close_lids(face, x.closure)
-        posed = face @ rotation_matrix(x.pose[:3]).T + x.pose[3:]
+        posed = face @ rotation_matrix(x.pose[:3]).astype(np.float32).T + x.pose[3:]
         return Shape(posed.astype(np.float32), face - self._template), state
 
     def flush(self, state: GeometryState) -> None:
@@ -118,16 +118,3 @@ def _close_lids(face: NDArray[np.float32], closure: float) -> None:
     face[UPPER_LIDS] = upper + amount * (line - upper)
     # Wide eyes are the upper lid's; the lower one only ever rises.
     face[LOWER_LIDS] = lower + max(amount, np.float32(0)) * (line - lower)
-
-
-def rotation_matrix(vector: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rodrigues' formula: rotation vector (3,) in rad to float32 (3, 3)."""
-    x, y, z = (float(value) for value in vector)
-    angle = math.sqrt(x * x + y * y + z * z)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    # sin(a) / a and (1 - cos(a)) / a^2, both finite at 0.
-    small = angle < 1e-6
-    sine = 1.0 if small else math.sin(angle) / angle
-    cosine = 0.5 if small else 2 * (math.sin(angle / 2) / angle) ** 2
-    matrix: NDArray[np.float32] = (np.eye(3) + sine * cross + cosine * (cross @ cross)).astype(np.float32)
-    return matrix

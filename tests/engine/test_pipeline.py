@@ -169,7 +169,7 @@ def test_factors_hold_the_head_still(make):
 
 
 def test_landmarks_are_the_posed_template_plus_displacement(make):
-    from engine.stages.geometry import rotation_matrix
+    from engine.rotation import rotation_matrix
 
     frame = run(make(), [sound(16_000)])[-1]
     face = face_template() + frame.displacement

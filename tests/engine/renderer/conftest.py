@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from engine.artefacts.avatar import Avatar
-from engine.renderer.geometry import FACE_OVAL, MESH_OF_68, rotation_matrix
+from engine.renderer.geometry import FACE_OVAL, MESH_OF_68
 from engine.renderer.lids import LEFT_LOWER, LEFT_UPPER, RIGHT_LOWER, RIGHT_UPPER
 from engine.renderer.lip_line import LOWER_INNER, UPPER_INNER
 from engine.renderer.warp import WarpRenderer
+from engine.rotation import rotation_matrix
 
 UNIT = 120.0
 SKIN, LIP, IRIS, WHITE, HAIR = (210, 165, 135), (190, 70, 70), (20, 150, 40), (235, 232, 225), (60, 40, 30)

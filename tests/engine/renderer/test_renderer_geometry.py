@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from engine.renderer.geometry import at_depth, invert, node_pixels, rotation_matrix, smoothstep, thin_plate
+from engine.renderer.geometry import at_depth, invert, node_pixels, smoothstep, thin_plate
 from engine.renderer.pixels import remap
+from engine.rotation import rotation_matrix
 
 
 def test_rotation_is_right_handed():

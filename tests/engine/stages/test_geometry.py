@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.rotation import rotation_matrix
 from engine.stages.geometry import (
     LOWER_LIDS,
     UPPER_LIDS,
     Geometry,
     GeometryInput,
-    rotation_matrix,
 )
 from models.spec import EYES, INNER_LIP_PAIRS, MOTION_POINTS, MOUTH
 from tests.bundles import face_template, random_completion
