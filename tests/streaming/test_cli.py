@@ -149,14 +149,14 @@ def test_groups_come_from_entry_points_and_a_missing_extra_is_named(
         assert said.count("\n") == 1 and "pip install 'mien[train]'" in said
 
 
-SLOW = """
-import sys, time
+SLOW = r"""
+import os, time
 from test_cli import Pipeline, Workers
 from streaming import cli, render
 
 class SlowWorkers(Workers):
     def render(self, *motion):
-        print("drawing", flush=True)
+        os.write(1, b"drawing\n")  # one write: several threads draw, and print writes the line's end apart
         time.sleep(0.05)
         return super().render(*motion)
 
@@ -168,18 +168,21 @@ cli.main()
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_clean(tmp_path: Path, number: int, code: int) -> None:
     write_wav(tmp_path / "a.wav", tone(20.0))
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SLOW, "render", "a.wav", "--avatar", "ada", "--out", "o.mp4"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])},
-    )
-    assert child.stdout is not None and child.stdout.readline() == "drawing\n"
-    assert len(os.listdir(tmp_path)) == 2  # the speech and the unfinished video
-    child.send_signal(number)
-    _, said = child.communicate(timeout=30)
+    ) as child:
+        try:
+            assert child.stdout is not None and child.stdout.readline() == "drawing\n"
+            assert len(os.listdir(tmp_path)) == 2  # the speech and the unfinished video
+            child.send_signal(number)
+            _, said = child.communicate(timeout=30)
+        finally:
+            child.kill()
     assert child.returncode == code
     assert [line for line in said.splitlines() if not line.startswith("Rendering")][-1].startswith("mien: ")
     assert "Traceback" not in said
