@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Turn trained networks into bundles that run without torch.")
 
 CheckpointsOption = Annotated[Path, typer.Option(help="Folder of checkpoints that training wrote.")]
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "w8a8")
 
 
 @app.command()
@@ -23,9 +23,9 @@ def bundle(
     checkpoints: CheckpointsOption,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     name: Annotated[str, typer.Option(help="What the bundle is called.")] = "mien",
-    apc: Annotated[str, typer.Option(help="Precision of the encoder's weights: fp32, fp16 or int8.")] = "fp16",
-    motion: Annotated[str, typer.Option(help="Precision of the motion generator's weights.")] = "fp16",
-    headpose: Annotated[str, typer.Option(help="Precision of the head pose network's weights.")] = "int8",
+    apc: Annotated[str, typer.Option(help="Encoder: fp32, fp16, int8 (weights), or w8a8 (arithmetic).")] = "w8a8",
+    motion: Annotated[str, typer.Option(help="The same of the motion generator.")] = "w8a8",
+    headpose: Annotated[str, typer.Option(help="The same of the head pose network.")] = "w8a8",
     manifold_strength: Annotated[float, typer.Option(min=0, max=1, help="0: no projection, 1: all of it.")] = 0.3,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Liveliness of sampled head poses.")] = 0.6,
     provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
@@ -90,7 +90,7 @@ def _precision(text: str) -> "Precision":
         ConfigError: It is none.
     """
     match text:
-        case "fp32" | "fp16" | "int8":
+        case "fp32" | "fp16" | "int8" | "w8a8":
             return text
         case _:
             raise ConfigError(f"A precision is one of {', '.join(PRECISIONS)}, not {text!r}.")

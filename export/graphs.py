@@ -21,12 +21,14 @@ from models.headpose import HeadPoseNet
 from models.motion import MotionGenerator
 from models.spec import APC_UNITS, MEL_BANDS, MELS_PER_MOTION, MOTION_DIM, POSE_DIM
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "w8a8"]
 Shape = tuple[int | str, ...]
 """Lengths of a tensor's dimensions; the free one is called "batch"."""
 
 BATCH = "batch"
 OPSET = 17
+STEPS_A_CALL: Mapping[str, int] = {"apc": MELS_PER_MOTION, "motion": 1, "headpose": 1}
+"""Time steps that one call of a network makes."""
 MIN_COMPRESSED_ELEMENTS = 4096
 """Smaller initialisers (biases, scales) stay float32: they cost nothing and matter most."""
 
@@ -150,7 +152,8 @@ def compress(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
 
     Args:
         model: As from ``to_onnx``; left as it was.
-        precision: "fp16"; "int8" (symmetric, a scale for each output of a layer); "fp32" changes nothing.
+        precision: "fp16"; "int8" (symmetric, a scale for each output of a layer); "fp32" changes nothing. Of a graph
+            that ``export.integer`` has made, "w8a8" stores what is still float in fp16.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -164,7 +167,7 @@ def compress(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
             kept.append(initializer)
             continue
         name, stored = initializer.name, f"{initializer.name}.stored"
-        if precision == "fp16":
+        if precision in ("fp16", "w8a8"):
             kept.append(numpy_helper.from_array(weight.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
             continue

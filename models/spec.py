@@ -25,6 +25,9 @@ TICKS_PER_SAMPLE: Final = MEDIA_HZ // SAMPLE_HZ
 TICKS_PER_MEL: Final = MEDIA_HZ // MEL_HZ
 TICKS_PER_MOTION: Final = MEDIA_HZ // MOTION_HZ
 MELS_PER_MOTION: Final = MEL_HZ // MOTION_HZ
+MEL_LAG: Final = 3
+"""Motion frame n goes with mel frames 2n - 3 and 2n - 2: the last pair whose windows end by the frame's own time, so
+that a lookahead of d frames hears d / 60 s and not a window more."""
 
 MEL_BANDS: Final = 80
 MEL_FFT: Final = 512

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.spec import APC_UNITS, LANDMARKS, MOTION_DIM, MOTION_POINT_COUNT, MOTION_POINTS
+from models.spec import APC_UNITS, LANDMARKS, MEL_BANDS, MOTION_DIM, MOTION_POINT_COUNT, MOTION_POINTS
 
 if TYPE_CHECKING:
     from export.bundle import Trained
@@ -39,6 +39,7 @@ def random_trained(seed: int = 0) -> "Trained":
             apc=ApcEncoder().eval(),
             motion=MotionGenerator().eval(),
             headpose=headpose,
+            mel=0.35 + 0.25 * rng.standard_normal((240, MEL_BANDS)),
             bank=0.1 * rng.standard_normal((64, APC_UNITS)),
             completion=random_completion(),
             motion_mean=0.01 * rng.standard_normal(MOTION_DIM),

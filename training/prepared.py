@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from models.spec import MELS_PER_MOTION, MOTION_HZ
+from models.spec import MEL_LAG, MELS_PER_MOTION, MOTION_HZ
 
 ARRAYS = ("mel", "motion", "pose")
 
@@ -22,7 +22,7 @@ class Stretch:
     """Parallel stretches of the streams of a batch.
 
     Attributes:
-        mel: float32 (batch, 2 * frames, 80).
+        mel: float32 (batch, 2 * frames, 80), the mel frames that go with the motion frames (``MEL_LAG``).
         motion: float32 (batch, history + frames, 204), beginning ``history`` frames before the mel does.
         pose: float32 (batch, history + frames, 6).
     """
@@ -73,6 +73,16 @@ class PreparedData:
             position = (position + take) % self.frames
         return np.concatenate(parts).astype(np.float32)
 
+    def heard(self, start: int, frames: int) -> NDArray[np.float32]:
+        """The mel frames that go with motion frames ``start`` .. ``start + frames``: from 2 * start - 3 on.
+
+        Returns:
+            float32 (2 * frames, 80).
+        """
+        earlier = -(-MEL_LAG // MELS_PER_MOTION)
+        first = earlier * MELS_PER_MOTION - MEL_LAG
+        return self.read("mel", start - earlier, frames + earlier)[first : first + MELS_PER_MOTION * frames]
+
     def stretch(self, step: int, batch: int, frames: int, history: int, shift: int = 0) -> Stretch:
         """The stretches of step ``step``: stream b goes on where it was at the step before.
 
@@ -85,7 +95,7 @@ class PreparedData:
         """
         starts = [stream * self.frames // batch + step * frames + shift for stream in range(batch)]
         return Stretch(
-            mel=np.stack([self.read("mel", start, frames) for start in starts]),
+            mel=np.stack([self.heard(start, frames) for start in starts]),
             motion=np.stack([self.read("motion", start - history, frames + history) for start in starts]),
             pose=np.stack([self.read("pose", start - history, frames + history) for start in starts]),
         )

@@ -17,6 +17,8 @@ from models.spec import MANIFOLD_NEIGHBOURS, MELS_PER_MOTION
 from training.prepared import PreparedData
 from training.recipe import RecipeConfig, choose_device
 
+_SAMPLED_STRETCHES, _SAMPLED_FRAMES = 8, 300
+
 
 class ManifoldConfig(RecipeConfig):
     """Options of the bank's recipe; ``steps`` counts passes of k-means."""
@@ -30,6 +32,8 @@ class ManifoldConfig(RecipeConfig):
 def train_manifold(config: ManifoldConfig) -> list[float]:
     """Cluster features; write ``manifold.npz`` with ``bank`` float16 (size, 512) into ``config.out``.
 
+    Beside it lies ``mel`` float16 (n, 80), some of the speech, to which the export scales its integers.
+
     Returns:
         Mean squared distance to the nearest centre after every pass.
 
@@ -41,7 +45,8 @@ def train_manifold(config: ManifoldConfig) -> list[float]:
     encoder.to(choose_device(config.device)).eval()
     config.out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(config.seed)
-    features = collect_features(encoder, PreparedData(config.data), config.samples, rng)
+    data = PreparedData(config.data)
+    features = collect_features(encoder, data, config.samples, rng)
     bank = features[torch.from_numpy(rng.choice(len(features), config.size, replace=False))].clone()
     history = []
     for _ in range(config.steps):
@@ -54,7 +59,11 @@ def train_manifold(config: ManifoldConfig) -> list[float]:
         # A centre that lost all its features moves to where the bank fits worst.
         if empty.any():
             bank[empty] = features[distance.topk(int(empty.sum())).indices]
-    np.savez_compressed(config.out / "manifold.npz", bank=bank.cpu().numpy().astype(np.float16))
+    starts = rng.integers(0, data.frames, _SAMPLED_STRETCHES)
+    mel = np.concatenate([data.read("mel", int(start), _SAMPLED_FRAMES) for start in starts])
+    np.savez_compressed(
+        config.out / "manifold.npz", bank=bank.cpu().numpy().astype(np.float16), mel=mel.astype(np.float16)
+    )
     return history
 
 

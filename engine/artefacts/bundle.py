@@ -58,7 +58,8 @@ class NetworkGeometry(_Model):
     """Names and shapes of one graph. State ``x`` enters as ``state.x`` and leaves as ``next.x``."""
 
     file: str = Field(pattern=r"^[a-z0-9_]+\.onnx$")
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "int8", "w8a8"]
+    """In which weights are stored; with ``w8a8`` the arithmetic is integer as well."""
     inputs: dict[str, Shape]
     state: dict[str, Shape]
     outputs: dict[str, Shape]

@@ -9,8 +9,8 @@ are the floor of exact thirds: after an hour a frame still starts less than one 
     first sample   0    133    266    400    533    666       floor(i * 400 / 3)
     last sample  266    399    532    666    799    932       first + 266
 
-A window begins at its frame's time instead of lying around it: all of its 16.7 ms is lookahead, declared as
-such. Samples are not pre-emphasised.
+A window begins at its frame's time instead of lying around it: the chunker, which knows what motion frame hears which
+mel frames, answers for its 16.7 ms. Samples are not pre-emphasised.
 
 Bands follow Slaney's scale (linear below 1 kHz) and have unit area. On the HTK scale the lowest bands are
 narrower than the 31.25 Hz between two bins of a 512-point transform, and some would hear nothing.
@@ -33,7 +33,6 @@ from models.spec import (
     MEL_LOW_HZ,
     MEL_WINDOW,
     SAMPLE_HZ,
-    TICKS_PER_SAMPLE,
 )
 
 _FRAMES_PER_BATCH = 4096
@@ -61,8 +60,8 @@ class LogMelState:
 class LogMel:
     """Windows of sound to log-mel frames."""
 
-    lookahead_ticks = MEL_WINDOW * TICKS_PER_SAMPLE
-    """A frame's last sample ends 267 samples (16.7 ms) after the frame's own time."""
+    lookahead_ticks = 0
+    """It is handed whole windows; which go with a motion frame, the chunker says and declares."""
 
     def init_state(self) -> LogMelState:
         """The empty state."""

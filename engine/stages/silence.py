@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import MEL_FLOOR
+from models.spec import MEL_FLOOR, MEL_LAG, MELS_PER_MOTION
 
 _WHITE_NOISE_MEL = 0.28
 """Mean mel band of white noise of unit RMS in this front end: the reference of 0 dBFS."""
@@ -35,6 +35,8 @@ _CLOSE_DB = 6.0
 _HOLD_FRAMES = 24
 _OPENING_FRAMES = 4
 _CLOSING_FRAMES = 15
+_LEAD_FRAMES = -(-MEL_LAG // MELS_PER_MOTION)
+"""Of a stream's first frames the windows reach back to before it: that silence is no room's."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class SilenceState:
     """What the gate remembers.
 
     Attributes:
+        frame: Motion frames heard, up to the first that has a room in it.
         level_db: Smoothed level, dBFS.
         minima_db: float64 (8,), its minima in blocks of 1/4 s, oldest first; infinite where nothing was heard.
         block_frame: Frames heard of the last block.
@@ -50,6 +53,7 @@ class SilenceState:
         ramp: 0 shut ... 1 open, linear in time.
     """
 
+    frame: int
     level_db: float
     minima_db: NDArray[np.float64]
     block_frame: int
@@ -69,7 +73,7 @@ class SilenceGate:
 
     def init_state(self) -> SilenceState:
         """A shut gate in a room not yet heard."""
-        return SilenceState(0.0, np.full(_FLOOR_BLOCKS, np.inf), 0, False, 0, 0.0)
+        return SilenceState(0, 0.0, np.full(_FLOOR_BLOCKS, np.inf), 0, False, 0, 0.0)
 
     def step(self, x: NDArray[np.float32], state: SilenceState) -> tuple[float, SilenceState]:
         """Hear one more motion frame.
@@ -82,13 +86,15 @@ class SilenceGate:
             0 (the mouth rests) to 1 (it moves freely), and the next state.
         """
         level = level_db(x)
-        smoothed, minima, block_frame = _follow(state, level)
+        known = (state.level_db, state.minima_db, state.block_frame)
+        smoothed, minima, block_frame = known if state.frame < _LEAD_FRAMES else _follow(state, level)
         floor = min(_FLOOR_HIGHEST_DB, max(_FLOOR_LOWEST_DB, float(minima.min())))
         speaking = level > floor + (_CLOSE_DB if state.speaking else _OPEN_DB)
         hold = self._hold if speaking else max(0, state.hold - 1)
         change = 1 / _OPENING_FRAMES if speaking or hold else -1 / _CLOSING_FRAMES
         ramp = min(1.0, max(0.0, state.ramp + change))
-        return _smooth(ramp), SilenceState(smoothed, minima, block_frame, speaking, hold, ramp)
+        frame = min(state.frame + 1, _LEAD_FRAMES)
+        return _smooth(ramp), SilenceState(frame, smoothed, minima, block_frame, speaking, hold, ramp)
 
     def flush(self, state: SilenceState) -> float:
         """How far the mouth may move now: nothing is held back."""

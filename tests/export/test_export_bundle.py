@@ -20,7 +20,7 @@ def checkpoints(tmp_path_factory):
     folder, trained = tmp_path_factory.mktemp("checkpoints"), random_trained(seed=5)
     for name, module in trained.modules.items():
         save_file(module.state_dict(), folder / f"{name}.safetensors")
-    np.savez(folder / "manifold.npz", bank=trained.bank.astype(np.float16))
+    np.savez(folder / "manifold.npz", bank=trained.bank.astype(np.float16), mel=trained.mel)
     np.savez(
         folder / "motion_extras.npz",
         completion=trained.completion,
@@ -46,13 +46,13 @@ def test_checkpoints_become_a_bundle_that_the_engine_runs(checkpoints, tmp_path)
     export_bundle(checkpoints, tmp_path / "bundle", settings)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.manifest.name == "five" and bundle.manifest.provenance["speech"] == "synthesised"
-    assert bundle.manifest.networks["headpose"].precision == "int8"
+    assert bundle.manifest.networks["headpose"].precision == "w8a8"
     trained = load_trained(checkpoints)
     np.testing.assert_array_equal(bundle.bank, trained.bank.astype(np.float32))
     np.testing.assert_array_equal(bundle.completion, trained.completion)
     pipeline = Pipeline(bundle, face_template(), 0)
     frames, _ = pipeline.step(np.full(1600, 0.1, np.float32), pipeline.init_state())
-    assert len(frames) == 5
+    assert len(frames) == 6
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ def test_windows_are_the_samples_of_their_time_then_silence(samples, tail):
     windows, _ = run([ramp(samples)], tail)
     frames = motion_frame_count(samples) + tail if samples else 0
     assert windows.shape == (frames, 2, MEL_WINDOW) and windows.dtype == np.float32
-    padded = np.concatenate([ramp(samples), np.zeros((frames + 3) * 300, np.float32)])
+    padded = np.concatenate([np.zeros(400, np.float32), ramp(samples), np.zeros((frames + 3) * 300, np.float32)])
     for frame in range(frames):
         for part in (0, 1):
-            start = frame_start(2 * frame + part)
+            start = 400 + frame_start(2 * frame - 3 + part)
             np.testing.assert_array_equal(windows[frame, part], padded[start : start + MEL_WINDOW])
 
 
@@ -54,10 +54,10 @@ def test_frame_count_is_the_documented_rule():
         assert motion_frame_count(samples) == math.ceil(samples * 60 / 16_000)
 
 
-def test_frame_leaves_with_its_last_sample_and_not_before():
-    _, counts = run([ramp(399), ramp(1), ramp(266), ramp(1)])
-    assert counts == [0, 1, 0, 1]
-    assert Chunker.lookahead_ticks == 400
+def test_frame_leaves_with_its_first_own_sample_which_ends_its_windows():
+    _, counts = run([ramp(0), ramp(1), ramp(265), ramp(1), ramp(266), ramp(1)])
+    assert counts == [0, 1, 0, 1, 0, 1]
+    assert Chunker.lookahead_ticks == 3
 
 
 def test_state_and_input_are_left_alone():
