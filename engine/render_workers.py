@@ -2,22 +2,34 @@
 
 ::
 
-    caller's threads --> WorkerRenderer.render --> pipe: landmarks, pose, gaze, torso       --> serve()
-                                               <-- pipe: one picture (786432 bytes)        <--
+    caller's threads --> WorkerRenderer.render --> pipe: landmarks, pose, gaze, torso, economy --> serve()
+                                               <-- pipe: done                                  <--
+                                               <-- shared memory: one picture (786432 bytes)   <--
 
 Each worker is a plain child process that is handed the avatar once, over its pipe. It is no ``multiprocessing``
 child, which would run the caller's main module again. When its parent ends, however that happens, it finds its
-pipe closed and ends too.
+pipe closed and ends too. The shared memory is a file without a name: it is gone with the last process that has it.
+
+A worker draws into its one slot, and the caller's thread copies the picture out before the worker is free again. A
+picture may wait in a queue or an encoder for as long as it likes; a view of the slot would have to be tracked until
+then, to save a copy of some 40 us.
+
+Drawing must never delay the thread that keeps time: workers lower their own priority, and they stay in their parent's
+session, since Linux gives every session a share of the machine of its own (autogroups), within which a low priority
+means nothing to others.
 """
 
 import contextlib
 import io
 import json
+import math
+import mmap
 import os
 import queue
 import struct
 import subprocess
 import sys
+import tempfile
 from dataclasses import fields
 from types import TracebackType
 from typing import IO, Any, Self
@@ -27,17 +39,19 @@ from numpy.typing import NDArray
 
 import engine.errors
 from engine.artefacts.avatar import Avatar
-from engine.errors import MienError
+from engine.errors import ConfigError, MienError
 from engine.images import use_opencv_threads
 from engine.renderer.warp import WarpRenderer
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
-PIPE_BYTES = 1 << 20
-_SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,))
-"""Landmarks, pose, gaze, torso."""
-_FLOATS = sum(int(np.prod(shape)) for shape in _SHAPES)
+NICENESS = 5
+"""By how much workers lower their priority."""
+_PICTURE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+_SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,), (1,))
+"""Landmarks, pose, gaze, torso, and whether to draw cheaply."""
+_FLOATS = sum(math.prod(shape) for shape in _SHAPES)
 _HEADER = struct.Struct("<?Q")
-"""Of an answer: whether it is an error, and how many bytes follow."""
+"""Of an answer: whether it is an error, and how many bytes tell about it."""
 _CHILD = "from engine.render_workers import serve; serve()"
 
 
@@ -73,15 +87,32 @@ class WorkerRenderer:
         pose: NDArray[np.float32],
         gaze: NDArray[np.float32],
         torso: NDArray[np.float32],
+        economy: bool = False,
     ) -> NDArray[np.uint8]:
         """Draw a frame as ``WarpRenderer.render`` does, waiting for a free worker.
 
+        Args:
+            landmarks: float32 (68, 3) fu, displaced and posed.
+            pose: float32 (6,) of the head, rad and fu.
+            gaze: float32 (2,) rad.
+            torso: float32 (6,) of the shoulders.
+            economy: Draw a softer picture of the same geometry, for less work.
+
+        Returns:
+            uint8 (512, 512, 3) RGB, the caller's own.
+
         Raises:
+            ConfigError: An argument has the wrong shape or is not finite.
             MienError: The worker's own error, or it ended before its time.
         """
+        parts = (landmarks, pose, gaze, torso, np.array([economy]))
+        for part, shape in zip(parts, _SHAPES, strict=True):
+            if part.shape != shape:
+                raise ConfigError(f"A face to draw has an array of shape {part.shape} where {shape} is needed.")
+        request = np.concatenate([part.ravel() for part in parts]).astype(np.float32, copy=False).tobytes()
         worker = self._free.get()
         try:
-            return worker.render(landmarks, pose, gaze, torso)
+            return worker.render(request)
         finally:
             self._free.put(worker)
 
@@ -96,51 +127,47 @@ class _Worker:
 
     def __init__(self, setup: bytes) -> None:
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
-            # Ctrl-C is for the parent, which then ends its workers.
-            start_new_session=True,
-        )
+        slot = _nameless_file(math.prod(_PICTURE))
+        try:
+            # The mapping lasts as long as the array, so closing this end cannot pull it away from a thread that reads.
+            self._slot = _picture(mmap.mmap(slot, math.prod(_PICTURE), prot=mmap.PROT_READ))
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, str(slot)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(slot,),
+                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+                # Ctrl-C is for the parent, which then ends its workers; but no session of its own, see above.
+                process_group=0,
+            )
+        finally:
+            os.close(slot)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
-        for end in (self._requests, self._answers):
-            _enlarge(end)
         self._setup: bytes | None = setup
 
-    def render(
-        self,
-        landmarks: NDArray[np.float32],
-        pose: NDArray[np.float32],
-        gaze: NDArray[np.float32],
-        torso: NDArray[np.float32],
-    ) -> NDArray[np.uint8]:
-        request = np.concatenate([landmarks.ravel(), pose, gaze, torso]).astype(np.float32, copy=False)
+    def render(self, request: bytes) -> NDArray[np.uint8]:
         try:
             if self._setup is not None:
                 self._requests.write(struct.pack("<Q", len(self._setup)) + self._setup)
                 self._requests.flush()
                 self._setup = None
                 self._answer()
-            self._requests.write(request.tobytes())
+            self._requests.write(request)
             self._requests.flush()
-            picture = self._answer()
+            self._answer()
         except (EOFError, OSError, ValueError) as error:
             raise MienError(
                 f"A process that draws ended before its time (exit code {self._process.poll()}): "
                 "is there enough memory?"
             ) from error
-        return np.frombuffer(picture, np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE, 3)
+        return self._slot.copy()
 
-    def _answer(self) -> bytearray:
+    def _answer(self) -> None:
         is_error, length = _HEADER.unpack(_exactly(self._answers, _HEADER.size))
-        payload = _exactly(self._answers, length)
         if is_error:
-            told = json.loads(payload)
+            told = json.loads(_exactly(self._answers, length))
             raise getattr(engine.errors, told["kind"], RuntimeError)(told["message"])
-        return payload
 
     def close(self) -> None:
         # It holds nothing that killing could harm.
@@ -155,26 +182,29 @@ def serve() -> None:
     """A worker's life: take an avatar, then draw what is asked for until the pipe is closed."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not print into the pictures
+    os.nice(NICENESS)
     use_opencv_threads(1)
+    slot = _picture(mmap.mmap(int(sys.argv[1]), math.prod(_PICTURE)))
     with contextlib.suppress(EOFError, BrokenPipeError):
         (length,) = struct.unpack("<Q", _exactly(requests, 8))
         setup = bytes(_exactly(requests, length))
         try:
             renderer = WarpRenderer(_unpack(setup))
         except Exception as error:
-            _send(answers, True, _tell(error))
+            _send(answers, _tell(error))
             return
-        _send(answers, False, b"")
+        _send(answers)
         while True:
             numbers = np.frombuffer(_exactly(requests, 4 * _FLOATS), np.float32)
-            ends = np.cumsum([int(np.prod(shape)) for shape in _SHAPES])[:-1]
-            motion = [part.reshape(shape) for part, shape in zip(np.split(numbers, ends), _SHAPES, strict=True)]
+            ends = np.cumsum([math.prod(shape) for shape in _SHAPES])[:-1]
+            parts = [part.reshape(at) for part, at in zip(np.split(numbers, ends), _SHAPES, strict=True)]
+            landmarks, pose, gaze, torso, economy = parts
             try:
-                picture = renderer.render(*motion)
+                renderer.render(landmarks, pose, gaze, torso, bool(economy[0]), slot)
             except Exception as error:
-                _send(answers, True, _tell(error))
+                _send(answers, _tell(error))
             else:
-                _send(answers, False, np.ascontiguousarray(picture).data)
+                _send(answers)
 
 
 def _pack(avatar: Avatar) -> bytes:
@@ -199,9 +229,23 @@ def _tell(error: Exception) -> bytes:
     return json.dumps({"kind": kind, "message": message}).encode()
 
 
-def _send(pipe: IO[bytes], is_error: bool, payload: bytes | memoryview) -> None:
-    pipe.write(_HEADER.pack(is_error, len(payload) if isinstance(payload, bytes) else payload.nbytes))
-    pipe.write(payload)
+def _nameless_file(size: int) -> int:
+    """Descriptor of memory that processes can share, in no folder, so that no crash can leave it behind."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("mien-picture")
+    else:
+        with tempfile.TemporaryFile() as temporary:
+            file = os.dup(temporary.fileno())
+    os.truncate(file, size)
+    return file
+
+
+def _picture(memory: mmap.mmap) -> NDArray[np.uint8]:
+    return np.frombuffer(memory, np.uint8).reshape(_PICTURE)
+
+
+def _send(pipe: IO[bytes], error: bytes | None = None) -> None:
+    pipe.write(_HEADER.pack(error is not None, len(error or b"")) + (error or b""))
     pipe.flush()
 
 
@@ -215,12 +259,3 @@ def _exactly(pipe: IO[bytes], length: int) -> bytearray:
             raise EOFError
         got += read
     return data
-
-
-def _enlarge(pipe: IO[bytes]) -> None:
-    """Let a whole picture wait in the pipe, where the system allows."""
-    if sys.platform == "linux":
-        import fcntl
-
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

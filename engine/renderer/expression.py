@@ -2,19 +2,22 @@
 
 There are two fields, one for all that moves with the upper lip and one for all that moves with the lower. They
 differ above and below the mouth and are one beyond its corners, so the picture is cut along the lips and nowhere
-else.
+else. Around the mouth both are known on a fine lattice; for the rest of the face a coarse one will do, that holds
+the upper field above the lips and the lower one below.
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
-from engine.renderer.geometry import FACE_OVAL, NODES, invert, node_pixels, smoothstep, thin_plate
+from engine.renderer.geometry import COARSE_CELL, FACE_OVAL, node_pixels, smoothstep, thin_plate
+from engine.renderer.inverse import C64, as_points, invert
 from engine.renderer.lip_line import LipLine
-from engine.renderer.pixels import CELL, F32, FIRST_NODE, remap
-from models.spec import LANDMARKS
+from engine.renderer.pixels import CELL, F32, enlarge, join
+from models.spec import IMAGE_SIZE, LANDMARKS, MOUTH
 
 F64 = NDArray[np.float64]
 
@@ -22,7 +25,7 @@ COMMON = (*range(36),)
 UPPER_LIP = (*range(48, 55), *range(60, 65))
 LOWER_LIP = (48, *range(54, 61), *range(64, 68))
 EYES = (*range(36, 48),)
-CHIN = (7, 8, 9)
+CHIN = slice(7, 10)
 BESIDE_CORNERS = ((61, 60), (63, 64), (67, 60), (65, 64))
 """Inner-lip points and the corners next to them; between them the line is given its curve."""
 FRACTIONS = np.array([0.25, 0.5, 0.75])
@@ -31,12 +34,27 @@ LIP_SHARES = FRACTIONS**0.6
 """Shares of the lip point's motion there, the rest being the corner's: an opened lip is round."""
 THROAT_FOLLOWS = 0.4
 """Share of the chin's motion that the skin of the throat makes."""
-EDGE_NODES = 5
-"""Lattice nodes along the border of the face's block over which expression fades out."""
+EDGE_PX = 20
+"""Pixels along the border of the face's block over which expression fades out."""
+MOUTH_MARGIN = ((0.22, 0.30), (0.22, 0.40))
+"""How far in fu the mouth's block reaches beyond its landmarks: left and up, right and down."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Motion of one frame's expression, in units of lattice nodes, over blocks of the source picture.
+
+    Attributes:
+        face: complex64 (h, w), nodes CELL px apart.
+        mouth: complex64 (2 h, w), nodes CELL px apart: the upper field's block on top of the lower field's.
+    """
+
+    face: C64
+    mouth: C64
 
 
 class Expression:
-    """Spreads 68 displacements in the source picture over a block of lattice nodes around the face."""
+    """Spreads 68 displacements in the source picture over blocks of lattice nodes around face and mouth."""
 
     def __init__(self, avatar: Avatar, lips: LipLine, unit_px: float, to_rest: F32 | None = None) -> None:
         """Solve the splines of ``avatar`` once.
@@ -55,35 +73,50 @@ class Expression:
         oval = avatar.mesh[list(FACE_OVAL), :2].astype(np.float64)
         low = np.minimum(oval.min(0), points.min(0)) - np.array([0.3, 0.4]) * unit_px
         high = np.maximum(oval.max(0), points.max(0)) + np.array([0.3, 0.85]) * unit_px
-        first = np.clip(((low - FIRST_NODE) / CELL).astype(int), 0, NODES - 2 * EDGE_NODES - 2)
-        last = np.clip(np.ceil((high - FIRST_NODE) / CELL).astype(int) + 1, first + 2 * EDGE_NODES + 2, NODES)
-        nodes = node_pixels()[first[1] : last[1], first[0] : last[0]].astype(np.float64)
-        self._shape = nodes.shape
-        self._first = first.astype(np.float32)
+        face = _block(low, high, COARSE_CELL)
+        lips_px = points[MOUTH]
+        margin = np.array(MOUTH_MARGIN) * unit_px
+        mouth = _block(lips_px.min(0) - margin[0], lips_px.max(0) + margin[1], CELL)
+        self._shapes = face.shape[:2], mouth.shape[:2]
+        first = (face[0, 0] / COARSE_CELL).astype(int)
+        self._window = tuple(slice(int(k), int(k) + n) for k, n in zip(first[::-1], face.shape[:2], strict=True))
+        # Between the coarse nodes as many again are smoothed in, of which the first lie before the first of these.
+        between = (COARSE_CELL - CELL) / 2
+        self._face_corner, self._mouth_corner = _complex(face[0, 0] - between), _complex(mouth[0, 0])
 
-        chin = points[list(CHIN)].mean(0)
+        chin = points[CHIN].mean(0)
         throat = np.array([chin + unit_px * (x * right + 0.24 * down) for x in (-0.3, 0.0, 0.3)])
         frame = np.array([[x, y] for x in np.linspace(0, 1, 6) for y in (0.0, 1.0)])
         frame = np.concatenate([frame, frame[:, ::-1][2:-2]])
-        corner, far = nodes[0, 0], nodes[-1, -1]
+        corner, far = face[0, 0], face[-1, -1]
         still = np.concatenate(
             [points[list(EYES)], avatar.mesh[[10, 338, 297, 332, 109, 67, 103], :2], corner + frame * (far - corner)]
         )
-        target = nodes.reshape(-1, 2)
+        target = np.concatenate([face.reshape(-1, 2), mouth.reshape(-1, 2)])
         u, v = lips.frame(target)
         beyond = np.maximum(np.abs(u) - lips.half_width, 0)
         upper_share = np.clip(0.5 - 0.5 * v / (0.6 * beyond + 1.0), 0, 1)
         within = beyond <= 0
-        window = self._window(*self._shape[:2]).reshape(-1, 1)
+        to_edge = np.minimum(target - corner, far - target) / EDGE_PX
+        fade = smoothstep(to_edge).prod(1)[:, None]
         beside = {lip: lips.between(points[corner], points[lip], FRACTIONS) for lip, corner in BESIDE_CORNERS}
         meet = _closing(beside, to_rest)
         both = [
             self._spread(points, [*COMMON, *lip], beside, meet, throat, still, target) for lip in (UPPER_LIP, LOWER_LIP)
         ]
-        shares = (np.where(within, 1.0, upper_share)[:, None], np.where(within, 0.0, upper_share)[:, None])
-        self._upper, self._lower = (
-            (window * (share * both[0] + (1 - share) * both[1])).astype(np.float32) for share in shares
-        )
+        of_face, of_mouth = slice(0, face[..., 0].size), slice(face[..., 0].size, None)
+        weights = []
+        for part, share in (
+            (of_face, np.where(within, v < 0, upper_share)),
+            (of_mouth, np.where(within, 1.0, upper_share)),
+            (of_mouth, np.where(within, 0.0, upper_share)),
+        ):
+            mixed = share[:, None] * both[0] + (1 - share[:, None]) * both[1]
+            weights.append((fade * mixed / CELL)[part])
+        everywhere = np.concatenate(weights).T
+        self._moving = np.flatnonzero(np.abs(everywhere[:LANDMARKS]).max(1) > 0)
+        self._weights = np.ascontiguousarray(everywhere[self._moving], np.float32)
+        self._constant = np.ascontiguousarray(everywhere[LANDMARKS:], np.float32)
 
     @staticmethod
     def _spread(
@@ -109,36 +142,77 @@ class Expression:
             result[:, LANDMARKS:] += part @ meet[lip]
             column += len(FRACTIONS)
         follows = weights[:, column : column + len(throat)].sum(1, keepdims=True)
-        result[:, list(CHIN)] += THROAT_FOLLOWS / len(CHIN) * follows
+        result[:, CHIN] += THROAT_FOLLOWS / 3 * follows
         return result
 
-    @staticmethod
-    def _window(height: int, width: int) -> F64:
-        """1 inside, 0 on the block's border."""
-        y, x = (
-            smoothstep(np.minimum(np.arange(n), np.arange(n)[::-1]) / EDGE_NODES).astype(np.float64)
-            for n in (height, width)
+    def forward(self, displacement: F32) -> Fields:
+        """Spread ``displacement``, (68, 2) px in the source picture, before any head motion."""
+        moved = displacement[self._moving].T @ self._weights + self._constant
+        (height, width), (mouth_height, mouth_width) = self._shapes
+        face, mouth = moved[:, : height * width], moved[:, height * width :]
+        coarse = join(*face.reshape(2, height, width))
+        return Fields(
+            as_points(enlarge(coarse, 2 * width, 2 * height, smooth=True)),
+            as_points(join(*mouth.reshape(2, 2 * mouth_height, mouth_width))),
         )
-        return np.outer(y, x)
 
-    def backward(self, displacement: F32) -> tuple[F32, F32]:
-        """Backward fields of the upper and the lower side.
+    def window(self, reach_px: float) -> tuple[slice, slice]:
+        """Rows and columns of the coarse nodes of a frame that expression can move.
 
         Args:
-            displacement: (68, 2) px in the source picture, before any head motion.
+            reach_px: How far at most along either axis the head has moved.
+        """
+        rows, columns = (
+            slice(max(line.start - beyond, 0), min(line.stop + beyond, IMAGE_SIZE // COARSE_CELL))
+            for line in self._window
+            for beyond in (int(reach_px / COARSE_CELL) + 1,)
+        )
+        return rows, columns
+
+    def on_face(self, fields: Fields, before: C64) -> C64:
+        """Where points of the frame come from in the source picture, but for those around the mouth.
+
+        Args:
+            fields: As from ``forward``.
+            before: complex64 (m, n) px, where the points come from before any expression.
 
         Returns:
-            Two fields over the block, (h, w, 2) px.
+            complex64 (m, n) px.
         """
-        fields = []
-        for weights in (self._upper, self._lower):
-            moved = weights[:, :LANDMARKS] @ displacement + weights[:, LANDMARKS:]
-            fields.append(invert(moved.reshape(self._shape)))
-        return fields[0], fields[1]
+        return _from_nodes(invert(fields.face, _to_nodes(before, self._face_corner)), self._face_corner)
 
-    def at(self, field: F32, pixels: F32) -> F32:
-        """A block's field at ``pixels`` (h, w, 2); it is zero on the block's border, and so beyond it."""
-        return cast(F32, remap(field, (pixels - np.float32(FIRST_NODE)) / np.float32(CELL) - self._first))
+    def around_mouth(self, fields: Fields, before: C64) -> tuple[C64, C64]:
+        """The same for points around the mouth, each taken for a point of the upper side and of the lower side."""
+        rows = before.shape[0]
+        upper, down = _to_nodes(before, self._mouth_corner), np.complex64(1j * self._shapes[1][0])
+        found = invert(fields.mouth, np.concatenate([upper, upper + down]))
+        corner = self._mouth_corner
+        return _from_nodes(found[:rows], corner), _from_nodes(found[rows:] - down, corner)
+
+
+def _to_nodes(points: C64, corner: np.complex64) -> C64:
+    return cast(C64, (points - corner) * (1 / CELL))
+
+
+def _from_nodes(points: C64, corner: np.complex64) -> C64:
+    return cast(C64, points * CELL + corner)
+
+
+def _block(low: F64, high: F64, cell: int) -> F64:
+    """Pixels (h, w, 2) of the lattice nodes between two corners (2,) px, and one more on each side, in the picture."""
+    nodes = node_pixels(cell).astype(np.float64)
+    count, first_px = len(nodes), (cell - 1) / 2
+    first = np.clip(((low - first_px) // cell).astype(int), 0, count - _FEWEST)
+    last = np.clip(np.ceil((high - first_px) / cell).astype(int) + 1, first + _FEWEST, count)
+    return nodes[first[1] : last[1], first[0] : last[0]]
+
+
+_FEWEST = 8
+"""Nodes of a block along either axis, at least."""
+
+
+def _complex(pair: F64) -> np.complex64:
+    return np.complex64(complex(*pair))
 
 
 def _closing(beside: dict[int, F64], to_rest: F32 | None) -> dict[int, F64]:

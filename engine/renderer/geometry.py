@@ -1,7 +1,7 @@
-"""Where the head is in space, and how a smooth motion of the picture is turned round.
+"""Where the head is in space, and where the picture goes with it.
 
 Motion lives on a lattice of nodes CELL pixels apart (``pixels``). A *forward* field says where a source node goes; a
-picture is drawn with the *backward* field, which says where a target node comes from.
+picture is drawn with positions: where a node of the frame comes from (``inverse``).
 """
 
 from typing import Any, cast
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.inverse import C64, as_pairs, as_points, invert
 from engine.renderer.pixels import (
     CELL,
     F32,
@@ -18,11 +19,9 @@ from engine.renderer.pixels import (
     distance_outside,
     enlarge,
     fill,
+    framed,
     join,
-    planes,
-    remap,
     shrink,
-    slopes,
 )
 from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, JAW, LANDMARKS
@@ -30,8 +29,8 @@ from models.spec import IMAGE_SIZE, JAW, LANDMARKS
 F64 = NDArray[np.float64]
 
 NODES = IMAGE_SIZE // CELL
-HEAD_CELL = 8
-"""The head's motion is smooth: every other node will do."""
+COARSE_CELL = 8
+"""Most motion is smooth: every other node will do, if what lies between is smoothed in."""
 MESH_OF_68 = (
     *(127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356),
     *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305),
@@ -56,16 +55,21 @@ BORDER_FADE = 44
 """Pixels along the picture's border in which nothing may be pulled in from outside."""
 
 
-def node_pixels(cell: int = CELL) -> F32:
-    """Pixel (x, y) of every node of a lattice of ``cell`` px, float32 (N, N, 2)."""
-    line = np.arange(IMAGE_SIZE // cell, dtype=np.float32) * cell + (cell - 1) / 2
+def node_pixels(cell: int = CELL, beyond: int = 0) -> F32:
+    """Pixel (x, y) of every node of a lattice of ``cell`` px, and ``beyond`` it on all sides, float32 (N, N, 2)."""
+    line = np.arange(-beyond, IMAGE_SIZE // cell + beyond, dtype=np.float32) * cell + (cell - 1) / 2
     return np.stack(np.meshgrid(line, line), -1)
 
 
 def smoothstep(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """0 below 0, 1 above 1, with level ends between."""
-    x = np.clip(x, 0, 1)
+    x = np.minimum(np.maximum(x, 0), 1)
     return cast(NDArray[np.floating[Any]], x * x * (3 - 2 * x))
+
+
+def ramp(x: NDArray[np.floating[Any]]) -> F32:
+    """``x`` itself, float32, held between 0 and 1."""
+    return cast(F32, np.minimum(np.maximum(x, 0, out=x), 1, out=x))
 
 
 def at_depth(camera: F32, pixels: NDArray[np.floating[Any]], depth: NDArray[np.floating[Any]]) -> F64:
@@ -103,34 +107,35 @@ def thin_plate(controls: NDArray[np.floating[Any]], where: NDArray[np.floating[A
     return cast(F64, np.linalg.solve(system, basis.T).T[:, :count])
 
 
-def invert(field: F32, cell: int = CELL) -> F32:
-    """Backward field of a forward field, by Newton steps that share a slope two by two.
+_NODES_AROUND = as_points(node_pixels(beyond=1))
+_REACH = 2
+"""Coarse nodes on either side that a node between them takes part of."""
+
+
+def fine_positions(coarse: C64, window: tuple[slice, slice] | None = None) -> C64:
+    """Where the nodes of a frame come from.
 
     Args:
-        field: (h, w, 2) px; node x goes to x + field(x).
-        cell: Pixels between nodes.
+        coarse: complex64 (64, 64) px, how far from the coarse nodes lies what they show.
+        window: Rows and columns of the result that are wanted; all by default.
 
     Returns:
-        (h, w, 2) px; target node y comes from y + result(y).
+        complex64 (NODES + 2, NODES + 2) px, with one node beyond the picture on all sides, or a window of it.
     """
-    height, width = field.shape[:2]
-    column = np.arange(width, dtype=np.float32)
-    row = np.arange(height, dtype=np.float32)[:, None]
-    motion = field / np.float32(cell)
-    slope = slopes(motion)
-    across, down = planes(motion)
-    x, y = column - across, row - down
-    for _ in range(2):
-        a, b, c, d = planes(remap(slope, join(x, y)))
-        # A fold has no inverse: what it maps keeps at least a third of its size.
-        a, d = np.maximum(a + 1, 0.3), np.maximum(d + 1, 0.3)
-        scale = cast(F32, 1 / np.maximum(a * d - b * c, 0.15))
-        for _ in range(2):
-            across, down = planes(remap(motion, join(x, y)))
-            across, down = (across + x - column) * scale, (down + y - row) * scale
-            x = cast(F32, x - np.clip(d * across - b * down, -3, 3))
-            y = cast(F32, y - np.clip(a * down - c * across, -3, 3))
-    return join((x - column) * np.float32(cell), (y - row) * np.float32(cell))
+    # Node k of the result is the node k + skipped between the padded coarse ones.
+    padded, skipped = framed(as_pairs(coarse), _REACH), 2 * _REACH - 1
+    if window is None:
+        large = enlarge(padded, 2 * padded.shape[1], 2 * padded.shape[0], smooth=True)
+        return as_points(large)[skipped:-skipped, skipped:-skipped] + _NODES_AROUND
+    part, inner = [], []
+    for line, count in zip(window, padded.shape[:2], strict=True):
+        first = max((line.start + skipped) // 2 - _REACH, 0)
+        last = min((line.stop + skipped + 1) // 2 + _REACH, count)
+        part.append(slice(first, last))
+        inner.append(slice(line.start + skipped - 2 * first, line.stop + skipped - 2 * first))
+    crop = np.ascontiguousarray(padded[part[0], part[1]])
+    large = enlarge(crop, 2 * crop.shape[1], 2 * crop.shape[0], smooth=True)
+    return cast(C64, as_points(large)[inner[0], inner[1]] + _NODES_AROUND[window])
 
 
 class HeadMotion:
@@ -143,7 +148,7 @@ class HeadMotion:
     def __init__(self, avatar: Avatar) -> None:
         """Estimate depth and share for ``avatar``."""
         self._camera = avatar.camera
-        nodes = node_pixels(HEAD_CELL)
+        nodes = node_pixels(COARSE_CELL)
         pixels = nodes.reshape(-1, 2)
         eyes = avatar.source_points[[36, 45]]
         self.unit_px = float(np.linalg.norm(eyes[1] - eyes[0]))
@@ -155,19 +160,20 @@ class HeadMotion:
         surface = thin_plate(controls, pixels, smoothing=1e-4) @ values
         surface = np.clip(surface, depth.min() - 0.05, 0.2).reshape(nodes.shape[:2])
         # A face turns as one piece: what stands out by less than the nose does is noise of the measured mesh.
-        surface = blur(surface, RELIEF * self.unit_px / HEAD_CELL).ravel()
-        self._points = at_depth(avatar.camera, pixels, surface).astype(np.float32)
-        self._rest = avatar.project(self._points).reshape(nodes.shape)
+        surface = blur(surface, RELIEF * self.unit_px / COARSE_CELL).ravel()
+        self._points = np.ascontiguousarray(at_depth(avatar.camera, pixels, surface).T, np.float32)
+        self._rest = np.ascontiguousarray(avatar.project(self._points.T).T)
         head = fill((IMAGE_SIZE, IMAGE_SIZE), convex_hull(np.concatenate([oval, outline]))) > 0.5
         away = shrink(distance_outside(head), *nodes.shape[:2]) / (NECK_REACH * self.unit_px)
         below = nodes[..., 1] > avatar.source_points[JAW, 1].mean()
-        share = np.where(below, 1 - smoothstep(away), 1 - 0.5 * smoothstep(away - 0.5))
+        share = np.where(below, 1 - smoothstep(away), 1 - 0.5 * smoothstep(away - 0.5)).ravel()
         to_border = np.minimum(nodes, IMAGE_SIZE - 1 - nodes).min(-1)
-        self._share = share.astype(np.float32)[..., None]
-        self._free = smoothstep(to_border / BORDER_FADE).astype(np.float32)[..., None]
+        free = smoothstep(to_border / BORDER_FADE).ravel() / COARSE_CELL
+        self._with_head, self._with_torso = (free * share).astype(np.float32), (free * (1 - share)).astype(np.float32)
+        self._nodes = as_points((nodes - (COARSE_CELL - 1) / 2) / np.float32(COARSE_CELL))
 
-    def backward(self, pose: NDArray[np.floating[Any]], torso: NDArray[np.floating[Any]] | None) -> F32:
-        """Backward field (NODES, NODES, 2) px.
+    def backward(self, pose: NDArray[np.floating[Any]], torso: NDArray[np.floating[Any]] | None) -> C64:
+        """How far from the nodes of a frame lies what they show, complex64 (64, 64) px, COARSE_CELL px apart.
 
         Args:
             pose: (6,) of the head.
@@ -175,13 +181,17 @@ class HeadMotion:
         """
         head = self._moved(pose)
         shoulders = head * np.float32(TORSO_FOLLOWS) if torso is None else self._moved(torso)
-        return enlarge(invert((shoulders + (head - shoulders) * self._share) * self._free, HEAD_CELL), NODES, NODES)
+        moved = head * self._with_head + shoulders * self._with_torso
+        count = IMAGE_SIZE // COARSE_CELL
+        field = as_points(join(*moved.reshape(2, count, count)))
+        return cast(C64, (invert(field, self._nodes, field) - self._nodes) * COARSE_CELL)
 
     def _moved(self, pose: NDArray[np.floating[Any]]) -> F32:
-        """How far every node moves with ``pose``, px."""
-        moved = self._points @ rotation_matrix(pose[:3]).T.astype(np.float32) + pose[3:].astype(np.float32)
-        homogeneous = moved @ self._camera[:, :3].T + self._camera[:, 3]
-        return cast(F32, (homogeneous[:, :2] / homogeneous[:, 2:]).reshape(self._rest.shape) - self._rest)
+        """How far every node moves with ``pose``, (2, N) px."""
+        camera = self._camera.astype(np.float64)
+        turn, shift = camera[:, :3] @ rotation_matrix(pose[:3]), camera[:, :3] @ pose[3:] + camera[:, 3]
+        homogeneous = turn.astype(np.float32) @ self._points + shift.astype(np.float32)[:, None]
+        return cast(F32, homogeneous[:2] / homogeneous[2] - self._rest)
 
     @staticmethod
     def _face_depths(avatar: Avatar) -> tuple[F64, F64]:

@@ -6,6 +6,7 @@ in.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,21 @@ from engine.artefacts.avatar import Avatar
 from engine.errors import ArtefactError
 from engine.images import decode_png
 from engine.renderer.geometry import smoothstep
-from engine.renderer.pixels import F32, U8, blur, fill, remap, shrink
+from engine.renderer.pixels import (
+    CELL,
+    F32,
+    FIRST_NODE,
+    U8,
+    blur,
+    enlarge,
+    fill,
+    join,
+    opaque,
+    over,
+    remap,
+    rounded,
+    shrink,
+)
 from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, SCHEMA_VERSION
 
@@ -31,13 +46,15 @@ SOFTNESS_PX = 0.55
 """Blur, in frame pixels, that brings the textures to a portrait's sharpness."""
 DROP = {"upper": 0.036, "lower": 0.060, "tongue": 0.055}
 """How far in fu each part is set below its place in the mesh, whose lips hide the upper teeth at rest."""
-WARM_SHADE = np.array([0.85, 1.05, 1.15])
+WARM_SHADE = (0.85, 1.05, 1.15)
 """Power of the light in red, green and blue."""
 HINGE = (-0.25, -0.10)
 """Face y and z (fu) of the axis, in front of the ears, about which the jaw turns."""
 CHIN_FROM_HINGE = (0.97, -0.85)
 """The chin's y and z (fu) from the hinge."""
 ARCH_POINTS = 33
+_RISING = 1e-6 * np.arange(ARCH_POINTS)
+"""Keeps an arch that is seen from its end in order."""
 MAX_CURVATURE = 2.6
 """Limit of how fast, in 1/fu, a part recedes to the sides."""
 TONGUE_WIDTH = 1.25
@@ -189,7 +206,7 @@ class InnerMouth:
 
     def draw(
         self, corner: tuple[int, int], under_upper: F32, over_lower: F32, pose: NDArray[Any], chin: NDArray[Any]
-    ) -> F32:
+    ) -> U8:
         """Draw the inside as seen through an opening.
 
         Args:
@@ -200,43 +217,54 @@ class InnerMouth:
             chin: (3,) fu, displacement of the chin from rest, before the head pose.
 
         Returns:
-            float32 (h, w, 3) RGB, 0..255.
+            uint8 (h, w, 4) RGBA, opaque.
         """
         height, width = under_upper.shape
         gap = np.maximum(under_upper + over_lower, 1e-3)
-        fall = np.clip(under_upper / gap, 0, 1)
-        picture = self._dark * (0.55 + 0.9 * fall)[..., None]
-        angle = jaw_angle(chin)
-        for name in ("tongue", "lower", "upper"):
-            sprite = self._sprites[name]
-            arch = sprite.arch if name == "upper" else with_jaw(sprite.arch, angle, float(chin[0]))
-            if name == "tongue":
-                arch = arch + np.array([0.0, TONGUE_SINKS * max(angle, 0.0), 0.0])
-            layer = self._place(sprite, arch, pose, corner, width, height)
-            picture = picture * (1 - layer[..., 3:] / np.float32(255)) + layer[..., :3]
+        fall = np.minimum(np.maximum(under_upper / gap, 0), 1) * 0.9 + 0.55
+        picture = rounded(join(*(fall * tone for tone in self._dark)))
+        places = self._places(corner, pose, jaw_angle(chin), float(chin[0]))
+        x, y = (np.arange(-1, -(-count // CELL) + 1) * CELL + FIRST_NODE for count in (width, height))
+        for name, place in places.items():
+            nodes = _texture_nodes(self._sprites[name], place, x, y[:, None])
+            where = enlarge(nodes, len(x) * CELL, len(y) * CELL)[CELL : CELL + height, CELL : CELL + width]
+            picture = over(remap(self._sprites[name].picture, where), picture)
         unit = self._unit_px
-        light = 0.40 + 0.60 * smoothstep(gap / (0.10 * unit))
-        light *= 1 - 0.50 * np.exp(-np.maximum(under_upper, 0) / (0.018 * unit))
-        light *= 1 - 0.35 * np.exp(-np.maximum(over_lower, 0) / (0.018 * unit))
+        light = 0.40 + 0.60 * smoothstep(gap * (1 / (0.10 * unit)))
+        for away, dimmed in ((under_upper, 0.50), (over_lower, 0.35)):
+            light *= 1 - dimmed * np.exp(np.maximum(away, 0) * (-1 / (0.018 * unit)))
         # What light there is has come through and off the flesh: shade is warm.
-        return cast(F32, picture * (light[..., None] ** WARM_SHADE).astype(np.float32))
+        dark = np.log(light)
+        return opaque(rounded(picture * join(*(np.exp(dark * power) for power in WARM_SHADE))))
 
-    def _place(
-        self, sprite: _Sprite, arch: F64, pose: NDArray[Any], corner: tuple[int, int], width: int, height: int
-    ) -> F32:
-        """The sprite's premultiplied RGBA in the window, float32."""
-        posed = arch @ rotation_matrix(pose[:3]).T + np.asarray(pose[3:], np.float64)
-        top, arch = np.split(self._avatar.project(posed).astype(np.float64) + self._offset - np.array(corner), [1])
-        # Upright lines of the arch stay straight and parallel; along it, the side turned away is foreshortened.
-        upright = (arch[len(arch) // 2] - top[0]) / sprite.half_height
-        length = float(np.linalg.norm(upright))
-        across = np.array([upright[1], -upright[0]]) / length
-        along = np.maximum.accumulate(arch @ across + 1e-6 * np.arange(len(arch)))
-        y, x = np.mgrid[:height, :width].astype(np.float64)
-        texture_x = np.interp(x * across[0] + y * across[1], along, sprite.columns)
-        middle = np.interp(texture_x, sprite.columns, arch @ upright / length)
-        texture_y = sprite.middle_row + ((x * upright[0] + y * upright[1]) / length - middle) / length
-        return remap(sprite.picture, np.stack([texture_x, texture_y], -1).astype(np.float32)).astype(np.float32)
+    def _places(self, corner: tuple[int, int], pose: NDArray[Any], angle: float, aside: float) -> dict[str, F64]:
+        """Window pixels (1 + ARCH_POINTS, 2) of every sprite's arch, back to front."""
+        sinks = np.array([0.0, TONGUE_SINKS * max(angle, 0.0), 0.0])
+        lower = with_jaw(np.concatenate([self._sprites[name].arch for name in ("tongue", "lower")]), angle, aside)
+        lower[: 1 + ARCH_POINTS] += sinks
+        arches = np.concatenate([lower, self._sprites["upper"].arch])
+        posed = arches @ rotation_matrix(pose[:3]).T + np.asarray(pose[3:], np.float64)
+        placed = self._avatar.project(posed) + (self._offset - corner)
+        return dict(zip(("tongue", "lower", "upper"), placed.reshape(3, 1 + ARCH_POINTS, 2), strict=True))
+
+
+def _texture_nodes(sprite: _Sprite, place: F64, x: F64, y: F64) -> F32:
+    """Pixel of ``sprite``'s texture, whose arch lies at the window's pixels ``place``, that shows at each (x, y).
+
+    Returns:
+        float32 (len(y), len(x), 2).
+    """
+    top, arch = place[0], place[1:]
+    # Upright lines of the arch stay straight and parallel; along it, the side turned away is foreshortened.
+    upright = (arch[ARCH_POINTS // 2] - top) / sprite.half_height
+    length = math.hypot(*upright.tolist())
+    down_x, down_y = (upright / length).tolist()
+    along = np.maximum.accumulate(arch @ [down_y, -down_x] + _RISING)
+    across = x * down_y - y * down_x
+    middle = np.interp(across, along, arch @ [down_x, down_y])
+    rows = sprite.middle_row + (x * down_x + y * down_y - middle) / length
+    columns = np.interp(across, along, sprite.columns)
+    return join(columns.astype(np.float32), rows.astype(np.float32))
 
 
 def jaw_angle(chin: NDArray[np.floating[Any]]) -> float:

@@ -4,6 +4,7 @@ The eyeball is a layer of its own: the picture's eye, with white and iris carrie
 the edges of the opening and the skin beside them; what the opening shows is never squeezed.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
-from engine.renderer.geometry import smoothstep
-from engine.renderer.pixels import F32, U8, blur, double, fill, remap
+from engine.renderer.geometry import ramp, smoothstep
+from engine.renderer.pixels import F32, U8, affine, blur, double, fill, join, opaque, planes, remap, rounded
 
 F64 = NDArray[np.float64]
 
-RIGHT_LANDMARKS = (36, 37, 38, 39, 40, 41)
-LEFT_LANDMARKS = (42, 43, 44, 45, 46, 47)
+RIGHT_LANDMARKS = slice(36, 42)
+LEFT_LANDMARKS = slice(42, 48)
 RIGHT_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 RIGHT_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 LEFT_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
@@ -50,6 +51,11 @@ class LidMotion:
 
     upper: float
     lower: float
+
+    @property
+    def shut(self) -> float:
+        """How far the lids have come to each other, 0 to 1."""
+        return min(max(self.upper + self.lower, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,12 @@ class Eye:
         """Measure the opening and make the eyeball; ``left`` is the person's left eye."""
         self.landmarks = LEFT_LANDMARKS if left else RIGHT_LANDMARKS
         self._unit_px = unit_px
-        points = avatar.source_points[list(self.landmarks)].astype(np.float64)
+        points = avatar.source_points[self.landmarks].astype(np.float64)
         self._corner = points[0]
         self._width = float(np.linalg.norm(points[3] - points[0]))
         self._along = (points[3] - points[0]) / self._width
         self._down = np.array([-self._along[1], self._along[0]])
+        self._down_x, self._down_y = float(self._down[0]), float(self._down[1])
         self._u = np.linspace(0, self._width, 4 * round(self._width) + 1)
         lines = (LEFT_UPPER, LEFT_LOWER) if left else (RIGHT_UPPER, RIGHT_LOWER)
         self._upper, self._lower = (self._lid(avatar.mesh[list(line), :2].astype(np.float64)) for line in lines)
@@ -99,14 +106,17 @@ class Eye:
         table_u = np.arange(round((self._width + 2 * self._beyond) * STEPS) + 1) / STEPS - self._beyond
         inside = smoothstep((np.minimum(table_u, self._width - table_u) / self._width + 0.10) / 0.12)
         table = [np.interp(table_u, self._u, height) for height in (self._upper, self._lower)]
-        self._table = np.stack([*table, inside], -1).astype(np.float32)
+        self._table = np.stack([*table, inside]).astype(np.float32)
+        axes = np.stack([self._along, self._down])
+        self._axes = np.concatenate([axes, -axes @ self._corner[:, None]], 1).astype(np.float32)
         upper, lower = self._heights(points[[1, 2]]), self._heights(points[[5, 4]])
         self._gap = max(float((lower - upper).mean()), 0.02 * unit_px)
         brow = avatar.source_points[list(LEFT_BROW if left else RIGHT_BROW)].astype(np.float64)
         to_brow = float(upper.mean() - self._heights(brow).mean())
         self._fold = float(np.clip(0.42 * to_brow, 0.5 * self._gap + 0.05 * unit_px, 0.16 * unit_px))
         self._iris = avatar.irises[1 if left else 0].astype(np.float64)
-        self._origin, self._ball, self._rim, self._skin = self._eyeball(avatar)
+        corner, self._ball, self._rim, self._skin = self._eyeball(avatar)
+        self._corner_px = corner.astype(np.float32)
 
     def _heights(self, pixels: F64) -> F64:
         """Distance below the line between the corners of ``pixels`` (N, 2)."""
@@ -125,12 +135,12 @@ class Eye:
         padded = np.concatenate([-height[pad:0:-1], height, -height[-2 : -pad - 2 : -1]])
         return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
-    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, F32]:
+    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, U8]:
         """Make the layers of the eye, all with the same top left pixel, which comes first.
 
         Returns:
             That pixel (2,); doubled RGB of the clean eyeball, with white and iris complete; the ratio of the picture
-            to it; and the skin around it without detail.
+            to it; and the skin around it without detail, RGBA.
         """
         margin = round(0.14 * self._unit_px)
         ends = self._corner + self._u[:, None] * self._along
@@ -161,11 +171,12 @@ class Eye:
         shown = np.clip(blur(soft, 1.0) / 0.10, 0, 1)[..., None]
         rim = np.where(shown > 0, 1 + ((image + 1) / (ball + 1) - 1) * shown, 1.0)
         skin = blur(_spread(image, 1 - np.clip(blur(soft, 2.0) * 8, 0, 1)), 0.035 * self._unit_px)
-        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), skin
+        smooth = opaque(np.clip(np.rint(skin), 0, 255).astype(np.uint8))
+        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth
 
     def motion(self, displacement: F32) -> LidMotion:
         """Read the lids' motion from the 68 displacements (68, 2) px in the source picture."""
-        moved = displacement[list(self.landmarks)].astype(np.float64) @ self._down
+        moved = (displacement[self.landmarks] @ self._down).tolist()
         rigid = (moved[0] + moved[3]) / 2
         upper = ((moved[1] + moved[2]) / 2 - rigid) / self._gap
         lower = -((moved[4] + moved[5]) / 2 - rigid) / self._gap
@@ -174,48 +185,75 @@ class Eye:
             full = SHUT_FROM + (closing - SHUT_FROM) * (1 - SHUT_FROM) / (SHUT_AT - SHUT_FROM)
             factor = min(full, 1.0) / closing
             upper, lower = upper * factor, lower * factor
-        return LidMotion(float(np.clip(upper, -0.6, 1.3)), float(np.clip(lower, -0.6, 1.3)))
+        return LidMotion(min(max(upper, -0.6), 1.3), min(max(lower, -0.6), 1.3))
 
     def slide(self, source: F32, motion: LidMotion) -> Lids:
         """Move the lids; ``source`` (h, w, 2) px is where each frame pixel would come from were they at rest."""
-        down = self._down.astype(np.float32)
-        away = source - self._corner.astype(np.float32)
-        u, v = away @ self._along.astype(np.float32), away @ down
-        index = np.clip(np.rint((u + self._beyond) * STEPS), 0, len(self._table) - 1).astype(np.intp)
-        upper, lower, inside = np.moveaxis(self._table[index], -1, 0)
-        opening = lower - upper
-        drop, rise = np.float32(motion.upper) * opening, np.float32(motion.lower) * opening
-        upper_now, lower_now = upper + drop, lower - rise
-        below = v - upper_now
-        over = lower_now - v
-        rim = np.float32(LASHES * self._unit_px)
-        # Towards the rim the skin moves with the lid; further off it unfolds until, at the fold, it rests.
-        reach = np.maximum(np.float32(self._fold) + drop - rim, 1)
-        # Shutting, each lid leaves out the rim that measured lines share with the white of the eye; the lower lid's
-        # comes to lie under the upper one.
-        shut = np.float32(self._unit_px * float(np.clip(motion.upper + motion.lower, 0, 1)) ** 4) * inside
-        resting = smoothstep((-below - rim) / reach)
-        upper_shift = (drop + np.float32(SPARED_RIM) * shut) * (resting - 1)
-        stretched = np.float32(4 * SMOOTHED * np.clip(motion.upper, 0, 1)) * resting * (1 - resting)
-        hidden = np.float32(COVERED_RIM) * shut
-        reach = np.maximum(np.float32(0.5 * self._fold) + rise + 2 * hidden, 1)
-        lower_shift = (hidden + rise) * (1 - smoothstep(-over / reach))
-        seam = (upper_now + np.maximum(lower_now, upper_now)) / 2
-        alpha = np.clip(0.5 + below / np.float32(EDGE_PX), 0, 1) * np.clip(0.5 + over / np.float32(EDGE_PX), 0, 1)
+        u, v = planes(affine(source, self._axes))
+        index = (u * STEPS + (self._beyond * STEPS + 0.5)).astype(np.intp)
+        profile = self._profile(motion)
+        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam = (
+            line.take(index, mode="clip") for line in profile
+        )
+        below, over = v - upper_now, lower_now - v
+        resting = smoothstep((below + LASHES * self._unit_px) * upper_reach)
+        rests = resting - 1
+        stretched = rests * resting * (-4 * SMOOTHED * min(max(motion.upper, 0.0), 1.0))
         return Lids(
-            upper=source + upper_shift[..., None] * down,
-            lower=source + lower_shift[..., None] * down,
-            unfolded=stretched * (opening > 0),
-            upper_share=np.clip(0.5 + (seam - v) / np.float32(EDGE_PX), 0, 1),
-            opening=alpha * smoothstep((lower_now - upper_now - np.float32(0.05)) / 2),
+            upper=source + self._downwards(lift * rests),
+            lower=source + self._downwards(sink * (1 - smoothstep(over * lower_reach))),
+            unfolded=cast(F32, stretched),
+            upper_share=_edge(seam - v),
+            opening=_edge(below) * _edge(over) * shown,
             below=below,
         )
 
-    def smooth_skin(self, where: F32) -> F32:
-        """The skin around the eye without detail, float32 (h, w, 3) RGB, at ``where`` (h, w, 2) px of the source."""
-        return remap(self._skin, where - self._origin.astype(np.float32))
+    def _profile(self, motion: LidMotion) -> tuple[F32, ...]:
+        """What is the same all along a line across the eye, as lines (K,) over the table's places along it.
 
-    def look(self, source: F32, gaze: NDArray[np.floating[Any]], below: F32, motion: LidMotion) -> F32:
+        Returns:
+            Heights of the upper and the lower edge now; -1 / px over which the skin above and below comes to rest;
+            px by which the skin at the edge of the upper lid has come down and that of the lower one comes up; how
+            far the eyeball shows at all; height of the seam between the lids' skins.
+        """
+        upper, lower, inside = self._table
+        opening = lower - upper
+        drop, rise = opening * motion.upper, opening * motion.lower
+        upper_now, lower_now = upper + drop, lower - rise
+        # Shutting, each lid leaves out the rim that measured lines share with the white of the eye; the lower lid's
+        # comes to lie under the upper one.
+        shut = inside * (self._unit_px * motion.shut**4)
+        hidden = COVERED_RIM * shut
+        # Towards the rim the skin moves with the lid; further off it unfolds until, at the fold, it rests.
+        upper_reach = np.maximum(drop + (self._fold - LASHES * self._unit_px), 1)
+        lower_reach = np.maximum(rise + 2 * hidden + 0.5 * self._fold, 1)
+        return (
+            upper_now,
+            lower_now,
+            -1 / upper_reach,
+            -1 / lower_reach,
+            drop + SPARED_RIM * shut,
+            hidden + rise,
+            smoothstep((lower_now - upper_now - 0.05) / 2),
+            (upper_now + np.maximum(lower_now, upper_now)) / 2,
+        )
+
+    def reach(self, motion: LidMotion) -> tuple[float, float]:
+        """How far in px above the eye's landmarks and below them its lids can move the skin."""
+        unit, fold = self._unit_px, self._fold
+        above = fold + (max(motion.upper, 0.0) + 0.3) * self._gap + 0.02 * unit
+        below = 0.5 * fold + (max(motion.lower, 0.0) + 0.3) * self._gap + (0.02 + 2 * COVERED_RIM * motion.shut) * unit
+        return above, below
+
+    def _downwards(self, shift: F32) -> F32:
+        """Shift (h, w) px away from the brow as (h, w, 2) px in the picture."""
+        return join(shift * self._down_x, shift * self._down_y)
+
+    def smooth_skin(self, where: F32) -> U8:
+        """The skin around the eye without detail, uint8 (h, w, 4) RGBA, at ``where`` (h, w, 2) px of the source."""
+        return remap(self._skin, where - self._corner_px)
+
+    def look(self, source: F32, gaze: NDArray[np.floating[Any]], below: F32, motion: LidMotion) -> U8:
         """The eyeball's picture.
 
         Args:
@@ -225,24 +263,33 @@ class Eye:
             motion: The lids' motion, which casts the shadow.
 
         Returns:
-            float32 (h, w, 3) RGB.
+            uint8 (h, w, 4) RGBA.
         """
-        radius = self._iris[2]
-        shift = np.sin(np.clip(np.asarray(gaze, np.float64), -0.6, 0.6)) * EYEBALL_RADIUS * self._unit_px
-        shift *= min(1.0, 0.55 * radius / max(float(np.hypot(*shift)), 1e-9))
-        from_iris = source - (self._iris[:2] + shift).astype(np.float32)
-        far = np.sqrt((from_iris**2).sum(-1)) / np.float32(radius)
-        carried = 1 - smoothstep((far - np.float32(1.1)) / np.float32(1.3))
-        where = source - shift.astype(np.float32) * carried[..., None]
-        origin = self._origin.astype(np.float32)
-        rim = remap(self._rim, source - origin)
+        iris_x, iris_y, radius = self._iris.tolist()
+        shift_x, shift_y = (
+            math.sin(min(max(float(angle), -0.6), 0.6)) * EYEBALL_RADIUS * self._unit_px for angle in gaze
+        )
+        far = math.hypot(shift_x, shift_y)
+        allowed = min(1.0, 0.55 * radius / max(far, 1e-9))
+        shift_x, shift_y, far = shift_x * allowed, shift_y * allowed, far * allowed
+        x, y = planes(source)
+        away = np.hypot(x - (iris_x + shift_x), y - (iris_y + shift_y))
+        carried = smoothstep(away * (1 / (1.3 * radius)) - 1.1 / 1.3) - 1
+        here = source - self._corner_px
+        where = here + join(carried * shift_x, carried * shift_y)
+        rim = remap(self._rim, here)
         # Bright skin at the edge of the opening must not be carried onto white that has come there.
-        turned = np.float32(min(1.0, float(np.hypot(*shift)) / 1.5))
-        rim = rim - turned * np.maximum(rim - np.float32(1.1), 0)
-        picture = (remap(self._ball, (where - origin) * 2) + np.float32(1)) * rim - 1
-        depth = np.maximum(below, 0) / np.float32(0.04 * self._unit_px)
-        shade = np.float32(0.34 * max(motion.upper, 0.0)) * np.exp(-depth)
-        return cast(F32, np.clip(picture, 0, 255) * (1 - shade)[..., None])
+        rim -= min(1.0, far / 1.5) * np.maximum(rim - 1.1, 0)
+        picture = (remap(self._ball, where * 2) + np.float32(1)) * rim - 1
+        if motion.upper > 0:
+            depth = np.maximum(below, 0) * (-1 / (0.04 * self._unit_px))
+            picture *= (1 - (0.34 * motion.upper) * np.exp(depth))[..., None]
+        return opaque(rounded(picture))
+
+
+def _edge(inside: F32) -> F32:
+    """How far a pixel is seen that lies ``inside`` px beyond an edge."""
+    return ramp(inside * (1 / EDGE_PX) + 0.5)
 
 
 def _mean(image: F32, weight: NDArray[np.floating[Any]]) -> F64:

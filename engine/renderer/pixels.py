@@ -18,19 +18,29 @@ CELL: Final = 4
 FIRST_NODE: Final = (CELL - 1) / 2
 """Pixel of node 0: node j lies at ``CELL * j + FIRST_NODE``, where enlarging by CELL puts it."""
 
+_HALVING = np.array([1, 2, 1], np.float32) / 4
 _HALF_BAND = np.array([-5, 49, -245, 1225, 1225, -245, 49, -5], np.float32) / 2048
 
 
-def remap(picture: Picture, where: F32) -> Picture:
-    """Sample ``picture`` (H, W[, C]) bilinearly at ``where`` (h, w, 2) px (x, y); beyond the edge it repeats."""
+def remap(picture: Picture, where: F32, out: Picture | None = None) -> Picture:
+    """Sample ``picture`` (H, W[, C]) bilinearly at ``where`` (h, w, 2) px (x, y); beyond the edge it repeats.
+
+    ``out`` (h, w[, C]) takes the result, if given; by default it is a new picture.
+    """
     # The stubs want a second map where the library takes None; an empty array in its place gives garbage.
-    sampled = cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    sampled = cv2.remap(picture, where, None, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return cast(Picture, sampled)
 
 
-def enlarge(nodes: F32, width: int, height: int) -> F32:
-    """Bilinear (height, width, C) picture of the node field ``nodes`` (h, w, C)."""
-    return cast(F32, cv2.resize(nodes, (width, height), interpolation=cv2.INTER_LINEAR))
+def enlarge(nodes: Picture, width: int, height: int, *, smooth: bool = False) -> Picture:
+    """Bilinear, or if ``smooth`` bicubic, (height, width, C) picture of the node field ``nodes`` (h, w, C)."""
+    how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    return cast(Picture, cv2.resize(nodes, (width, height), interpolation=how))
+
+
+def framed(nodes: F32, count: int) -> F32:
+    """``nodes`` (h, w, C) with its edge repeated ``count`` times on all sides."""
+    return cast(F32, cv2.copyMakeBorder(nodes, count, count, count, count, cv2.BORDER_REPLICATE))
 
 
 def shrink(picture: Picture, width: int, height: int) -> Picture:
@@ -43,6 +53,11 @@ def blur(picture: Picture, sigma: float) -> Picture:
     return cast(Picture, cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
 
 
+def soften(picture: Picture) -> Picture:
+    """``picture`` without detail finer than two pixels: what is sampled at every other pixel does not shimmer."""
+    return cast(Picture, cv2.sepFilter2D(picture, -1, _HALVING, _HALVING, borderType=cv2.BORDER_REPLICATE))
+
+
 def planes(field: F32) -> tuple[F32, ...]:
     """The channels of ``field`` (h, w, C), each contiguous."""
     return cast(tuple[F32, ...], cv2.split(field))
@@ -53,14 +68,14 @@ def join(*channels: F32) -> F32:
     return cast(F32, cv2.merge(channels))
 
 
-def slopes(field: F32) -> F32:
-    """Central differences of a node field (h, w, 2), per node: (h, w, 4) as du/dx, du/dy, dv/dx, dv/dy."""
-    parts = [
-        cv2.Sobel(plane, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-        for plane in cv2.split(field)
-        for dx in (1, 0)
-    ]
-    return cast(F32, cv2.merge(parts))
+def affine(pairs: F32, matrix: F32) -> F32:
+    """Apply ``matrix`` (N, 3) to (x, y, 1) of each pixel of ``pairs`` (h, w, 2); gives (h, w, N)."""
+    return cast(F32, cv2.transform(pairs, matrix))
+
+
+def blend(one: U8, other: U8, one_share: F32, other_share: F32) -> U8:
+    """Mean of two pictures (h, w, C), weighted by shares (h, w) that need not add up to one."""
+    return cast(U8, cv2.blendLinear(one, other, one_share, other_share))
 
 
 def double(picture: U8) -> U8:
@@ -81,11 +96,28 @@ def double(picture: U8) -> U8:
     return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
-def over(foreground: U8, background: U8) -> U8:
-    """Composite premultiplied RGBA ``foreground`` (H, W, 4) over opaque RGB ``background`` (H, W, 3)."""
+def rounded(picture: F32) -> U8:
+    """The nearest uint8 values, 0 or 255 beyond."""
+    # Its own rounding, not of the absolute value: what is negative becomes 0.
+    return cast(U8, cv2.add(picture, 0.0, dtype=cv2.CV_8U))  # type: ignore[call-overload]
+
+
+def opaque(picture: U8) -> U8:
+    """RGB (H, W, 3) with full alpha, RGBA (H, W, 4)."""
+    return cast(U8, cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA))
+
+
+def over(foreground: U8, background: U8, out: U8 | None = None) -> U8:
+    """Composite premultiplied RGBA ``foreground`` (H, W, 4) over opaque RGB ``background`` (H, W, 3).
+
+    Args:
+        foreground: uint8 (H, W, 4).
+        background: uint8 (H, W, 3).
+        out: Where to put the result, uint8 (H, W, 3), rows contiguous; by default a new picture.
+    """
     through = cv2.bitwise_not(cv2.extractChannel(foreground, 3))
-    behind = cv2.multiply(background, cv2.merge([through, through, through]), scale=1 / 255)
-    return cast(U8, cv2.add(cv2.cvtColor(foreground, cv2.COLOR_BGRA2BGR), behind))
+    behind = cv2.multiply(background, cv2.cvtColor(through, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+    return cast(U8, cv2.add(cv2.cvtColor(foreground, cv2.COLOR_BGRA2BGR), behind, dst=out))
 
 
 def unpremultiply(foreground: U8) -> U8:
@@ -111,6 +143,12 @@ def fill(shape: tuple[int, int], outline: F32) -> F32:
     canvas = np.zeros(shape, np.uint8)
     cv2.fillPoly(canvas, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
     return canvas.astype(np.float32) / np.float32(255)
+
+
+def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Rows and columns of the smallest window of ``mask`` (H, W) that holds all that is True, or None."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (slice(y, y + height), slice(x, x + width)) if width else None
 
 
 def distance_outside(mask: NDArray[np.bool_]) -> F32:

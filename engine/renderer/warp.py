@@ -1,55 +1,41 @@
 """The geometric renderer: one portrait, moved by its landmarks.
 
 Per avatar everything that does not change is computed once. Per frame the head's motion and the face's expression
-are evaluated on a lattice and turned round, the person is resampled once, the mouth is cut open along the lips over
-its inner layer, the lids slide over the eyeballs, and the result is laid over the still background.
+are evaluated on a lattice and turned round, the person is resampled once, band by band and where it can be seen, the
+mouth is cut open along the lips over its inner layer, the lids slide over the eyeballs, and the result is laid over
+the still background.
 
 A network that refines the picture takes its input from ``render_layers``.
 """
 
-import threading
-from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+import math
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError
+from engine.renderer.canvas import Canvas, Layers, OpaqueCanvas, Window
 from engine.renderer.expression import CHIN, Expression
-from engine.renderer.geometry import NODES, HeadMotion, node_pixels, smoothstep
+from engine.renderer.geometry import COARSE_CELL, HeadMotion, fine_positions, node_pixels, ramp, smoothstep
 from engine.renderer.inner_mouth import InnerMouth, MouthLayers, load_mouth_layers
-from engine.renderer.lids import Eye, Lids
+from engine.renderer.inverse import C64, as_pairs, as_points
+from engine.renderer.lids import Eye
 from engine.renderer.lip_line import find_lip_line
-from engine.renderer.pixels import CELL, F32, U8, double, enlarge, over, remap, unpremultiply
+from engine.renderer.pixels import CELL, F32, U8, blend, double, extent, remap, soften, unpremultiply
+from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
+from engine.renderer.silhouette import Silhouette
 from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, JAW, LANDMARKS, MOUTH, POSE_DIM
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
-Window: TypeAlias = tuple[slice, slice]
-"""Rows and columns."""
-
 LIP_EDGE_PX = 1.3
 """Pixels over which a lip's edge is smoothed."""
 NO_REST = 0.025
 """Distance in fu between a portrait's mouth and its template's from which the portrait is not at rest."""
-STILL_PX = 1e-3
-"""Motion in px below which a part is left as it is."""
-
-
-@dataclass(frozen=True)
-class Layers:
-    """A frame before it meets its background, and what its parts are.
-
-    Attributes:
-        person: uint8 (512, 512, 4), premultiplied RGBA of the moved person.
-        mouth: uint8 (512, 512), how much of each pixel is the inside of the mouth.
-        eyes: uint8 (512, 512), how much of each pixel is eyeball.
-    """
-
-    person: U8
-    mouth: U8
-    eyes: U8
+UNFOLDING = 0.01
+"""Closing of the upper lid from which its skin is seen to unfold."""
 
 
 class WarpRenderer:
@@ -90,12 +76,20 @@ class WarpRenderer:
                 self._origin[part] = self._lips.on_edge(avatar.source_points)[part]
         self._expression = Expression(avatar, self._lips, unit_px, None if at_rest else rest - self._origin)
         self._residual = avatar.source_points - self._origin
-        self._nodes = node_pixels()
-        line = np.arange(IMAGE_SIZE, dtype=np.float32) * 2
-        self._grid = np.stack(np.meshgrid(line, line), -1)
-        self._scratch = threading.local()
+        self._coarse = as_points(node_pixels(COARSE_CELL))
+        self._visible = Silhouette(avatar.matte)
+        # Every other pixel of a frame is looked up here, so it holds no detail finer than that.
+        self._soft = soften(self._source[::2, ::2])
 
-    def render(self, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None = None) -> U8:
+    def render(
+        self,
+        landmarks: Floats,
+        pose: Floats,
+        gaze: Floats,
+        torso: Floats | None = None,
+        economy: bool = False,
+        out: U8 | None = None,
+    ) -> U8:
         """Draw a frame over the avatar's own background.
 
         Args:
@@ -103,14 +97,18 @@ class WarpRenderer:
             pose: (6,) rotation vector in rad and translation in fu.
             gaze: (2,) rad, yaw to the picture's right and pitch down, 0 as the portrait looks.
             torso: (6,) pose of the shoulders about the same origin; by default they follow the head a little.
+            economy: Draw all but mouth and eyes at half resolution, with the same geometry, for less work.
+            out: Where to draw, uint8 (512, 512, 3); by default a new picture.
 
         Returns:
-            uint8 (512, 512, 3) RGB.
+            uint8 (512, 512, 3) RGB, ``out`` if it was given.
 
         Raises:
             ConfigError: An argument has the wrong shape or is not finite.
         """
-        return over(self.render_layers(landmarks, pose, gaze, torso).person, self._plate)
+        canvas = OpaqueCanvas(self._plate, out)
+        self._draw(canvas, landmarks, pose, gaze, torso, economy)
+        return canvas.picture
 
     def render_rgba(self, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None = None) -> U8:
         """As ``render``, with a transparent background: uint8 (512, 512, 4) RGBA, straight alpha."""
@@ -118,6 +116,14 @@ class WarpRenderer:
 
     def render_layers(self, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None = None) -> Layers:
         """Draw the person alone, with the masks of what was painted in. Arguments as for ``render``."""
+        layers = Layers()
+        self._draw(layers, landmarks, pose, gaze, torso, False)
+        return layers
+
+    def _draw(
+        self, canvas: Canvas, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None, economy: bool
+    ) -> None:
+        """Paint the person and say where mouth and eyes are."""
         landmarks = _checked("landmarks", landmarks, (LANDMARKS, 3))
         pose = _checked("pose", pose, (POSE_DIM,))
         gaze = _checked("gaze", gaze, (2,))
@@ -126,107 +132,73 @@ class WarpRenderer:
         displacement = self._avatar.project(displaced) - self._origin
         frame_points = self._avatar.project(landmarks) + self._residual
 
-        head = self._head.backward(pose, torso)
-        before_head = self._nodes + head
-        upper, lower = self._expression.backward(displacement)
-        by_upper, by_lower = (self._expression.at(field, before_head) for field in (upper, lower))
-        on_upper = remap(self._lips.above, before_head + by_upper) < 0
-        total = head + np.where(on_upper[..., None], by_upper, by_lower)
-        where = self._full_map()
-        np.add(self._grid, enlarge(total * np.float32(2), IMAGE_SIZE, IMAGE_SIZE), out=where)
+        margin = 0.16 * self._unit_px
+        mouth = _window(frame_points[MOUTH], (margin, margin), (margin, margin), CELL)
+        positions, upper, lower = self._positions(pose, torso, displacement, mouth)
 
-        eyes = [self._slide_lids(eye, where, frame_points, displacement, gaze) for eye in self._eyes]
-        person = remap(self._source, where)
-        mouth_mask, eye_mask = np.zeros((2, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-        for eye, drawn in zip(self._eyes, eyes, strict=True):
-            if drawn is None:
-                continue
-            window, lids, ball = drawn
-            _paint(person[window], eye.smooth_skin(lids.upper), lids.unfolded)
-            _mix(person[window], remap(self._source, lids.lower * 2), lids.upper_share)
-            if ball is not None:
-                part, picture = ball
-                _paint(person[window][part], picture, lids.opening[part])
-                eye_mask[window] = lids.opening * 255
-        chin = (displaced - self._avatar.template)[list(CHIN)].mean(0)
-        self._open_mouth(person, mouth_mask, head, (upper, lower), frame_points, pose, chin)
-        return Layers(person, mouth_mask, eye_mask)
+        for band in self._visible.bands(positions):
+            nodes = positions[lattice(band)]
+            canvas.paint(band, half_sampled(self._soft, nodes) if economy else sampled(self._source, nodes))
+        for eye in self._eyes:
+            self._draw_eye(canvas, positions, eye, frame_points, displacement, gaze)
+        chin = (displaced - self._avatar.template)[CHIN].mean(0)
+        self._draw_mouth(canvas, mouth, (upper, lower), pose, chin)
 
-    def _full_map(self) -> F32:
-        """This thread's scratch map, float32 (512, 512, 2): positions in the doubled source."""
-        if not hasattr(self._scratch, "where"):
-            self._scratch.where = np.empty((IMAGE_SIZE, IMAGE_SIZE, 2), np.float32)
-        return cast(F32, self._scratch.where)
-
-    def _slide_lids(
-        self, eye: Eye, where: F32, points: F32, displacement: F32, gaze: F32
-    ) -> tuple[Window, Lids, tuple[Window, F32] | None] | None:
-        """Bend the map ``where`` around one eye, unless it is at rest.
+    def _positions(self, pose: F32, torso: F32 | None, displacement: F32, mouth: Window) -> tuple[C64, C64, C64]:
+        """Where the nodes of the frame come from in the source picture.
 
         Returns:
-            Its window, its lids and, where it is open, the eyeball with its place in the window.
+            complex64 (130, 130) px, with one node beyond the picture on all sides; and the positions on the lattice
+            of the window ``mouth``, once as of the upper side and once as of the lower side.
         """
-        motion = eye.motion(displacement)
-        moved = max(abs(motion.upper), abs(motion.lower)) * self._unit_px
-        if moved < STILL_PX and float(np.abs(gaze).max()) * self._unit_px < STILL_PX:
-            return None
-        unit = self._unit_px
-        window = _window(points[list(eye.landmarks)], (0.06 * unit, 0.24 * unit), (0.06 * unit, 0.18 * unit))
-        source = where[window] / np.float32(2)
-        lids = eye.slide(source, motion)
-        where[window] = lids.upper * 2
-        part = _extent(lids.opening)
-        if part is None:
-            return window, lids, None
-        return window, lids, (part, eye.look(source[part], gaze, lids.below[part], motion))
+        fields = self._expression.forward(displacement)
+        head = self._head.backward(pose, torso)
+        opening = fine_positions(head, lattice(mouth))
+        face = self._expression.window(float(np.abs(as_pairs(head)).max()))
+        head[face] = self._expression.on_face(fields, head[face] + self._coarse[face]) - self._coarse[face]
+        return fine_positions(head), *self._expression.around_mouth(fields, opening)
 
-    def _open_mouth(
-        self,
-        person: U8,
-        mask: U8,
-        head: F32,
-        fields: tuple[F32, F32],
-        points: F32,
-        pose: F32,
-        chin: F32,
-    ) -> None:
-        """Draw the lips apart, at full resolution, with the inside of the mouth between them, into ``person``."""
-        margin = 0.16 * self._unit_px
-        window = _window(points[MOUTH], (margin, margin), (margin, margin), CELL)
-        before_head = self._full_resolution(head, window)
+    def _draw_eye(self, canvas: Canvas, positions: C64, eye: Eye, points: F32, displacement: F32, gaze: F32) -> None:
+        """Paint over one eye with its lids and its gaze."""
+        unit = self._unit_px
+        motion = eye.motion(displacement)
+        above, below = eye.reach(motion)
+        window = _window(points[eye.landmarks], (0.06 * unit, above), (0.06 * unit, below), CELL)
+        source = enlarged(positions[lattice(window)])
+        lids = eye.slide(source, motion)
+        drawn = remap(self._source, lids.upper * 2)
+        if motion.upper > UNFOLDING:
+            drawn = blend(drawn, eye.smooth_skin(lids.upper), 1 - lids.unfolded, lids.unfolded)
+        drawn = blend(drawn, remap(self._source, lids.lower * 2), lids.upper_share, 1 - lids.upper_share)
+        part = extent(lids.opening > 0)
+        if part is not None:
+            ball, seen = eye.look(source[part], gaze, lids.below[part], motion), lids.opening[part]
+            drawn[part] = blend(drawn[part], ball, 1 - seen, seen)
+        canvas.paint(window, drawn)
+        canvas.mark_eye(window, lids.opening)
+
+    def _draw_mouth(self, canvas: Canvas, window: Window, sides: tuple[C64, C64], pose: F32, chin: F32) -> None:
+        """Paint the lips apart, at full resolution, with the inside of the mouth between them."""
         layers, heights = [], []
-        for field, height in zip(fields, (self._lips.above, self._lips.below), strict=True):
-            source = before_head + self._expression.at(field, before_head)
-            layers.append(remap(self._source, source * 2).astype(np.float32))
+        for side, height in zip(sides, (self._lips.above, self._lips.below), strict=True):
+            source = enlarged(side)
+            layers.append(remap(self._source, source * 2))
             heights.append(remap(height, source))
         under, over_lower = heights[0], -heights[1]
-        upper_share = np.clip(0.5 - under / LIP_EDGE_PX, 0, 1)
+        upper_share = ramp(0.5 - under * (1 / LIP_EDGE_PX))
         free = 1 - upper_share
-        lower_share = free * np.clip(0.5 - over_lower / LIP_EDGE_PX, 0, 1)
-        parted = smoothstep((under + over_lower - 0.4) / 1.4)
+        lower_share = free * ramp(0.5 - over_lower * (1 / LIP_EDGE_PX))
+        drawn = blend(layers[0], layers[1], upper_share, lower_share)
+        parted = smoothstep((under + over_lower - 0.4) * (1 / 1.4))
         inner_share = (free - lower_share) * parted
-        total = upper_share + lower_share + inner_share
-        drawn = layers[0] * (upper_share / total)[..., None] + layers[1] * (lower_share / total)[..., None]
-        alpha = cast(F32, inner_share / total)
-        part = _extent(alpha)
+        part = extent(inner_share > 0)
         if part is not None:
+            outer_share = (upper_share + lower_share)[part]
             corner = (window[1].start + part[1].start, window[0].start + part[0].start)
             inside = self._inner.draw(corner, under[part], over_lower[part], pose, chin)
-            drawn[part][..., :3] += inside * alpha[part][..., None]
-            drawn[part][..., 3] += 255 * alpha[part]
-            mask[window] = alpha * 255
-        person[window] = np.rint(drawn)
-
-    def _full_resolution(self, field: F32, window: Window) -> F32:
-        """Pixel positions of ``window`` (a multiple of CELL) moved by the lattice field ``field``."""
-        rows, columns = window
-        low_y, low_x = max(rows.start // CELL - 1, 0), max(columns.start // CELL - 1, 0)
-        high_y, high_x = min(rows.stop // CELL + 1, NODES), min(columns.stop // CELL + 1, NODES)
-        nodes = np.ascontiguousarray(field[low_y:high_y, low_x:high_x])
-        large = enlarge(nodes, (high_x - low_x) * CELL, (high_y - low_y) * CELL)
-        y, x = rows.start - low_y * CELL, columns.start - low_x * CELL
-        part = large[y : y + rows.stop - rows.start, x : x + columns.stop - columns.start]
-        return cast(F32, part + self._grid[window] / 2)
+            drawn[part] = blend(drawn[part], inside, outer_share, inner_share[part])
+        canvas.paint(window, drawn)
+        canvas.mark_mouth(window, inner_share, upper_share + lower_share)
 
 
 def _checked(name: str, array: Floats, shape: tuple[int, ...]) -> F32:
@@ -238,28 +210,11 @@ def _checked(name: str, array: Floats, shape: tuple[int, ...]) -> F32:
 
 def _window(points: F32, before: tuple[float, float], after: tuple[float, float], multiple: int = 1) -> Window:
     """Rows and columns around ``points`` (N, 2) px with margins (x, y) px, on multiples of ``multiple``."""
-    low = np.floor((points.min(0) - before) / multiple).astype(int) * multiple
-    high = np.ceil((points.max(0) + after) / multiple).astype(int) * multiple
-    low = np.clip(low, 0, IMAGE_SIZE - 2 * multiple)
-    high = np.clip(high, low + 2 * multiple, IMAGE_SIZE)
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
-
-
-def _extent(share: F32) -> Window | None:
-    """The smallest window of all that is not 0, or None."""
-    rows, columns = np.flatnonzero(share.any(1)), np.flatnonzero(share.any(0))
-    if not len(rows):
-        return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _mix(person: U8, other: U8, share: F32) -> None:
-    """Keep ``share`` (h, w) of a picture and take the rest from another, in place."""
-    person[...] = np.rint(other + (person.astype(np.float32) - other) * share[..., None])
-
-
-def _paint(person: U8, picture: F32, alpha: F32) -> None:
-    """Lay opaque RGB over premultiplied RGBA, in place."""
-    share = alpha[..., None]
-    person[..., :3] = np.rint(person[..., :3] * (1 - share) + picture * share)
-    person[..., 3] = np.rint(person[..., 3] * (1 - alpha) + 255 * alpha)
+    rows, columns = (
+        slice(first, min(max(math.ceil((high + beyond) / multiple) * multiple, first + 2 * multiple), IMAGE_SIZE))
+        for low, high, ahead, beyond in reversed(
+            [*zip(points.min(0).tolist(), points.max(0).tolist(), before, after, strict=True)]
+        )
+        for first in (min(max(math.floor((low - ahead) / multiple) * multiple, 0), IMAGE_SIZE - 2 * multiple),)
+    )
+    return rows, columns

@@ -10,7 +10,7 @@ import pytest
 
 from engine.artefacts.avatar import Avatar, load_avatar
 from engine.errors import ConfigError, MienError
-from engine.render_workers import WorkerRenderer, _pack, _unpack
+from engine.render_workers import NICENESS, WorkerRenderer, _pack, _unpack
 from engine.renderer.warp import WarpRenderer
 from streaming.avatars import shipped_avatars
 
@@ -28,20 +28,63 @@ def workers(avatar: Avatar) -> Iterator[WorkerRenderer]:
         yield renderer
 
 
+@pytest.fixture(scope="module")
+def here(avatar: Avatar) -> WarpRenderer:
+    return WarpRenderer(avatar)
+
+
 def test_an_avatar_survives_the_journey(avatar: Avatar) -> None:
     there = _unpack(_pack(avatar))
     for key, value in vars(avatar).items():
         np.testing.assert_array_equal(vars(there)[key], value)
 
 
-def test_a_worker_draws_what_the_renderer_draws(avatar: Avatar, workers: WorkerRenderer) -> None:
-    here = WarpRenderer(avatar)
+def test_a_worker_draws_what_the_renderer_draws(avatar: Avatar, workers: WorkerRenderer, here: WarpRenderer) -> None:
     frames = [avatar.template + np.float32(0.01 * n) for n in range(6)]
     with ThreadPoolExecutor(4) as pool:
         drawn = list(pool.map(lambda landmarks: workers.render(landmarks, *REST), frames))
     for landmarks, picture in zip(frames, drawn, strict=True):
         assert picture.dtype == np.uint8 and picture.shape == (512, 512, 3)
         np.testing.assert_array_equal(picture, here.render(landmarks, *REST))
+
+
+def test_a_picture_stays_when_the_next_is_drawn(avatar: Avatar, workers: WorkerRenderer) -> None:
+    first = workers.render(avatar.template, *REST)
+    kept = first.copy()
+    for _ in workers._workers:  # until it was the same worker's turn
+        assert not np.array_equal(workers.render(avatar.template + np.float32(0.05), *REST), kept)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_economy_reaches_the_worker(avatar: Avatar, workers: WorkerRenderer, here: WarpRenderer) -> None:
+    drawn = workers.render(avatar.template, *REST, economy=True)
+    np.testing.assert_array_equal(drawn, here.render(avatar.template, *REST, economy=True))
+
+
+def test_workers_step_back_within_their_parents_session(workers: WorkerRenderer, avatar: Avatar) -> None:
+    with ThreadPoolExecutor(2) as pool:  # a worker that has drawn has settled
+        list(pool.map(lambda _: workers.render(avatar.template, *REST), range(8)))
+    drawn = [worker._process.pid for worker in workers._workers if worker._setup is None]
+    assert drawn
+    for pid in drawn:
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) == pid != os.getpgid(0)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
+
+
+def test_without_anonymous_memory_a_deleted_file_will_do(
+    avatar: Avatar, here: WarpRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with WorkerRenderer(avatar, 1) as renderer:
+        drawn = renderer.render(avatar.template, *REST)
+    np.testing.assert_array_equal(drawn, here.render(avatar.template, *REST))
+
+
+def test_a_face_of_the_wrong_shape_never_reaches_a_worker(avatar: Avatar, workers: WorkerRenderer) -> None:
+    with pytest.raises(ConfigError, match=r"\(67, 3\)"):
+        workers.render(avatar.template[1:], *REST)
+    workers.render(avatar.template, *REST)
 
 
 def test_a_workers_error_is_the_callers_and_it_goes_on(avatar: Avatar, workers: WorkerRenderer) -> None:

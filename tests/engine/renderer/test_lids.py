@@ -30,7 +30,8 @@ def test_an_eye_at_rest_is_the_picture(person, eye):
     x, y = np.rint(source).astype(int).transpose(2, 0, 1)
     shown = lids.opening > 0.02
     # The corner of the window lies between pixels, so compare with the picture sampled there.
-    assert np.abs(ball - person.image[y, x])[shown].mean() < 12
+    assert (ball[..., 3] == 255).all()
+    assert np.abs(ball[..., :3] - person.image[y, x].astype(float))[shown].mean() < 12
 
 
 def test_skin_far_from_the_lid_rests(person, eye):
@@ -50,6 +51,18 @@ def test_a_nearly_closed_eye_is_shut(person, eye, closing, drawn):
     assert motion.upper + motion.lower == pytest.approx(drawn, abs=0.01)
     opening = eye.slide(window(person), motion).opening
     assert opening.any() == (drawn < 1)
+
+
+@pytest.mark.parametrize("upper", [0.0, 0.5, 1.0])
+def test_the_skin_moves_no_further_than_its_reach(person, eye, upper):
+    motion = LidMotion(upper, 0.1 * upper)
+    above, below = eye.reach(motion)
+    gap = float((person.source_points[[40, 41], 1] - person.source_points[[38, 37], 1]).mean())
+    top, bottom = person.source_points[37, 1] + upper * gap - above, person.source_points[41, 1] + below
+    source = window(person)
+    lids = eye.slide(source, motion)
+    assert (np.abs(lids.upper - source).max(-1) * (source[..., 1] < top)).max() < 0.3
+    assert (np.abs(lids.lower - source).max(-1) * (source[..., 1] > bottom)).max() < 0.3
 
 
 def test_an_eye_that_moves_with_the_head_does_not_close(eye):

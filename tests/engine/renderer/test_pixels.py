@@ -1,7 +1,19 @@
 import numpy as np
 import pytest
 
-from engine.renderer.pixels import double, enlarge, join, over, planes, remap, slopes, unpremultiply
+from engine.renderer.pixels import (
+    blend,
+    double,
+    enlarge,
+    extent,
+    join,
+    over,
+    planes,
+    remap,
+    rounded,
+    soften,
+    unpremultiply,
+)
 
 
 def test_doubling_keeps_every_pixel():
@@ -29,10 +41,29 @@ def test_remap_by_identity_changes_nothing(channels):
     assert np.array_equal(remap(field, where).reshape(field.shape), field)
 
 
-def test_slopes_of_a_plane():
-    x, y = np.meshgrid(np.arange(6, dtype=np.float32), np.arange(5, dtype=np.float32))
-    inner = slopes(join(2 * x + 3 * y, -x + 0.5 * y))[1:-1, 1:-1]
-    assert inner.reshape(-1, 4).tolist() == [[2, 3, -1, 0.5]] * 12
+def test_rounding_goes_to_the_nearest_and_stays_in_range():
+    values = np.array([[[-3.0, 0.4, 0.6], [127.49, 254.8, 300.0]]], np.float32)
+    assert rounded(values).ravel().tolist() == [0, 0, 1, 127, 255, 255]
+
+
+def test_a_blend_is_a_weighted_mean():
+    one, other = np.full((1, 3, 4), 200, np.uint8), np.full((1, 3, 4), 100, np.uint8)
+    shares = np.array([[1, 0.5, 0]], np.float32), np.array([[0, 0.5, 0.25]], np.float32)
+    assert blend(one, other, *shares)[0, :, 0].tolist() == [200, 150, 100]
+
+
+def test_the_extent_of_a_mask():
+    mask = np.zeros((6, 9), bool)
+    assert extent(mask) is None
+    mask[2, 3] = mask[4, 7] = True
+    assert extent(mask) == (slice(2, 5), slice(3, 8))
+
+
+def test_softening_leaves_nothing_that_every_other_pixel_would_miss():
+    stripes = np.tile(np.array([0, 200], np.uint8), (6, 5))
+    assert set(soften(stripes)[:, 1:-1].ravel().tolist()) == {100}
+    flat = np.full((5, 7, 4), 37, np.uint8)
+    assert np.array_equal(soften(flat), flat)
 
 
 def test_enlarging_puts_nodes_in_the_middle_of_their_cell():
@@ -51,4 +82,8 @@ def test_premultiplied_over_and_back():
     foreground[0, 2] = (200, 100, 50, 255)
     background = np.full((1, 3, 3), 100, np.uint8)
     assert over(foreground, background)[0].tolist() == [[100, 100, 100], [110, 80, 50], [200, 100, 50]]
+    canvas = np.zeros((4, 5, 3), np.uint8)
+    over(foreground, background, canvas[2:3, 1:4])
+    assert canvas[2, 1:4].tolist() == [[100, 100, 100], [110, 80, 50], [200, 100, 50]]
+    assert not canvas[:2].any()
     assert unpremultiply(foreground)[0].tolist() == [[0, 0, 0, 0], [120, 60, 0, 128], [200, 100, 50, 255]]

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.renderer.geometry import at_depth, invert, node_pixels, smoothstep, thin_plate
-from engine.renderer.pixels import remap
+from engine.renderer.geometry import HeadMotion, at_depth, fine_positions, node_pixels, smoothstep, thin_plate
 from engine.rotation import rotation_matrix
 
 
@@ -37,15 +36,27 @@ def test_thin_plate_interpolates_and_keeps_affine_maps():
     assert thin_plate(controls, where) @ plane == pytest.approx(where @ [0.5, -2] + 3, abs=1e-6)
 
 
-def test_going_back_and_forth_is_standing_still():
-    nodes = node_pixels()[:64, :64]
-    away = (nodes - 128) / 40
-    bump = 14 * np.exp(-(away**2).sum(-1, keepdims=True))
-    forward = (bump * np.array([0.6, 1.0])).astype(np.float32)
-    back = invert(forward)
-    source = (nodes + back - 1.5) / 4
-    assert np.abs(back + remap(forward, source)).max() < 0.06
+def test_fine_positions_are_the_nodes_where_nothing_moved():
+    there = fine_positions(np.zeros((64, 64), np.complex64))
+    assert there.shape == (130, 130)
+    assert there[0, 0] == -2.5 - 2.5j
+    assert there[1, 3] == 9.5 + 1.5j
 
 
-def test_no_motion_has_no_inverse_motion():
-    assert not invert(np.zeros((20, 30, 2), np.float32)).any()
+def test_a_window_of_the_positions_is_a_part_of_them():
+    rng = np.random.default_rng(5)
+    moved = (rng.normal(0, 3, (64, 64)) + 1j * rng.normal(0, 3, (64, 64))).astype(np.complex64)
+    whole = fine_positions(moved)
+    for rows, columns in (((0, 30), (100, 130)), ((41, 64), (17, 40)), ((90, 130), (3, 9))):
+        window = slice(*rows), slice(*columns)
+        assert np.abs(fine_positions(moved, window) - whole[window]).max() < 1e-3
+
+
+def test_a_head_that_goes_aside_comes_from_the_other_side(person):
+    head = HeadMotion(person)
+    aside = head.backward(np.array([0, 0, 0, 0.1, 0, 0], np.float32), np.zeros(6, np.float32))
+    # The camera sees a face unit as 120 px at the depth of the face; the background far above stays.
+    assert aside[26, 32].real == pytest.approx(-0.1 * 120, abs=1.5)
+    assert abs(aside[26, 32].imag) < 0.5
+    assert abs(aside[0, 32]) < 1
+    assert np.abs(head.backward(np.zeros(6, np.float32), None)).max() < 1e-3

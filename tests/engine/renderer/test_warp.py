@@ -136,6 +136,32 @@ def test_transparent_frames_compose_to_opaque_ones(person, renderer, motion):
     assert np.abs(composed - renderer.render(*call)).max() <= 3
 
 
+def test_a_frame_is_drawn_where_it_is_told(renderer, motion):
+    call = (*motion(jaw=0.1), AHEAD)
+    place = np.full((512, 512, 3), 7, np.uint8)
+    assert renderer.render(*call, out=place) is place
+    assert np.array_equal(place, renderer.render(*call))
+
+
+def test_economy_softens_and_moves_nothing(person, renderer, motion):
+    landmarks, pose = motion(jaw=0.15, blink=0.3, pose=TURNED)
+    gaze = np.array([0.1, 0.0], np.float32)
+    full, cheap = (renderer.render(landmarks, pose, gaze, economy=economy).astype(int) for economy in (False, True))
+    difference = np.abs(full - cheap).max(-1)
+    assert difference.any()
+    assert difference.mean() < 1.5
+    # Mouth and eyes are drawn as ever; the head's motion there differs by a fraction of a pixel at most.
+    layers = renderer.render_layers(landmarks, pose, gaze)
+    inside = (layers.mouth == 255) | (layers.eyes == 255)
+    assert difference[inside].mean() < 2
+    # An edge that had moved by a pixel would differ by as much as the picture does from itself a pixel further.
+    moved = np.abs(full[:, 1:] - full[:, :-1]).max(-1)
+    edges = moved > 60
+    assert difference[:, 1:][edges].mean() < 0.6 * moved[edges].mean()
+    far = np.abs(full - person.plate).max(-1) == 0
+    assert (difference[far] > 8).mean() < 0.01
+
+
 def test_an_open_mouth_is_brought_to_rest(make_person, motion):
     person = make_person(gap=0.2)
     renderer = WarpRenderer(person)
