@@ -16,6 +16,7 @@ from engine.errors import ConfigError
 from engine.pipeline import MotionFrame
 from engine.rotation import rotation_matrix
 from engine.stages.geometry import LOWER_LIDS, UPPER_LIDS
+from engine.stages.style_mix import MAX_INTENSITY
 from models.spec import BROWS, EYES, LANDMARKS, MEDIA_HZ, TICKS_PER_MOTION
 
 REST_TICKS = 2 * TICKS_PER_MOTION
@@ -58,6 +59,7 @@ class Controls:
         head_motion: Factor on the head's own motion, 0 still ... 2.
         blink: 1 blinks as it comes, 0 keeps the eyes open.
         mouth: How far the mouth moves, 0 rest ... 1 as spoken.
+        intensity: Of the session's style, 0 none of it ... 1 as learned ... 1.5. It acts in the pipeline.
     """
 
     gaze_yaw: float = 0.0
@@ -68,6 +70,7 @@ class Controls:
     head_motion: float = 1.0
     blink: float = 1.0
     mouth: float = 1.0
+    intensity: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no face does."""
@@ -88,8 +91,8 @@ class Controls:
         return replace(self, **values)
 
     def array(self) -> NDArray[np.float64]:
-        """The values in the order of the fields, float64 (8,)."""
-        return np.array([getattr(self, field.name) for field in fields(self)], np.float64)
+        """What ``FaceShaper`` does, in the order of the fields: float64 (8,), without the intensity."""
+        return np.array([getattr(self, field.name) for field in fields(self)[:-1]], np.float64)
 
 
 _RANGES = {
@@ -101,6 +104,7 @@ _RANGES = {
     "head_motion": (0.0, 2.0),
     "blink": (0.0, 1.0),
     "mouth": (0.0, 1.0),
+    "intensity": (0.0, MAX_INTENSITY),
 }
 
 

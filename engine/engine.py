@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.artefacts.avatar import Avatar, load_avatar
 from engine.artefacts.bundle import Bundle, load_bundle
+from engine.artefacts.style import Style, load_style
 from engine.backend import Networks
 from engine.backend_onnx import open_networks
 from engine.budget import Budget, Measurement, fit_budget
@@ -24,14 +25,22 @@ from engine.clock import Clock, MonotonicClock
 from engine.controls import Face
 from engine.errors import CapacityError, ConfigError, SessionError
 from engine.hearing import MotionPipeline
+from engine.instruments import Instruments
 from engine.ladder import LADDERS
 from engine.lanes import FrameRenderer, Lane, ProcessRenderer, RendererFactory, ThreadLane
+from engine.motion_lane import MotionLane, WorkLane
 from engine.pacing import retiming_ticks
-from engine.pipeline import Pipeline
+from engine.pipeline import Observer, Pipeline, open_manifold
+from engine.scheduling import run_on_wakeup
 from engine.session import Session
-from engine.session_parts import Equipment, Observer, SessionOptions
+from engine.session_parts import Equipment, SessionOptions
 from engine.session_sound import Mode
+from engine.stages.manifold import Manifold
+from engine.stages.style_mix import OpenStyle
 from engine.stages.voice_gate import VoiceGate, VoiceGateSettings
+from engine.styles import Styled, Wardrobe
+from engine.telemetry import Telemetry
+from engine.trace_events import CAPACITY
 from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, POSE_DIM
 
 logger = logging.getLogger(__name__)
@@ -61,7 +70,7 @@ class Engine:
         renderer_factory: RendererFactory | None = None,
         pipeline_factory: PipelineFactory | None = None,
         measure: Measure | None = None,
-        lane: Lane | None = None,
+        lane: WorkLane | None = None,
         setup: Lane | None = None,
         cores: int | None = None,
     ) -> None:
@@ -72,9 +81,11 @@ class Engine:
             clock: The time; by default the machine's.
             workers: Processes in which one session draws; by default as many as cores, at most 2.
             renderer_factory: Gives what draws an avatar; by default such processes.
-            pipeline_factory: Gives what makes motion of sound; by default the signal path on the bundle.
+            pipeline_factory: Gives what makes motion of sound; by default the signal path on the bundle, whose stages
+                are timed one by one.
             measure: Measures the machine; by default two seconds of ``engine.calibration.calibrate``.
-            lane: Where motion is computed; by default one thread of the engine's own, named ``mien-motion``.
+            lane: Where motion is computed; by default one thread of the engine's own, named ``mien-motion``, that
+                computes at once what several sessions ask at once.
             setup: Where avatars and networks are opened; by default a thread named ``mien-setup``.
             cores: What sessions may use together; by default those this process may run on.
 
@@ -88,18 +99,22 @@ class Engine:
             raise ConfigError(f"An engine needs at least one core and one worker, not {self._cores}, {self._workers}.")
         self._bundle = bundle
         self._networks: Networks | None = None
+        self._manifold: Manifold | None = None
+        self._wardrobe: Wardrobe | None = None
         self._clock: Clock = clock or MonotonicClock()
         self._renderer_factory = renderer_factory or (lambda avatar: ProcessRenderer(avatar, self._workers))
-        self._pipeline_factory = pipeline_factory or self._shared_pipeline
+        self._pipeline_factory = pipeline_factory
         self._measure = measure or self._calibrate
-        self._lane: Lane = lane or ThreadLane("mien-motion")
+        self._lane: WorkLane = lane or MotionLane()
         self._setup: Lane = setup or ThreadLane("mien-setup")
         self._admission = asyncio.Lock()
         self._loads: dict[Session, float] = {}
+        self._telemetry = Telemetry()
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """The engine."""
+        """The engine. The calling thread, which keeps time for all sessions, is to run as soon as it wakes."""
+        run_on_wakeup()
         return self
 
     async def __aexit__(
@@ -122,6 +137,8 @@ class Engine:
         self,
         *,
         avatar: Avatar | Path,
+        style: Style | Path | None = None,
+        intensity: float = 1.0,
         fps: int = 30,
         lookahead: int | None = None,
         latency: float | str = "auto",
@@ -130,12 +147,14 @@ class Engine:
         gate: VoiceGateSettings | None = None,
         chunk_ms: float = 20.0,
         queue_ms: int = 500,
-        observer: Observer | None = None,
+        label: str | None = None,
     ) -> Session:
         """A session, to be begun with ``async with``, which measures the machine and may refuse.
 
         Args:
             avatar: The portrait, or where it lies.
+            style: How to move, or where that lies; by default as the bundle was taught.
+            intensity: Of the style, 0 (none of it) to 1.5.
             fps: 60, 30, 25 or 20.
             lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 9 pushed.
             latency: L in ms, or ``auto`` for the smallest that this machine holds.
@@ -144,11 +163,11 @@ class Engine:
             gate: The voice gate of a live microphone; none by default.
             chunk_ms: Sound that a live source hands over at once.
             queue_ms: Bound of what waits for the consumer.
-            observer: Told of each piece of work.
+            label: What the session is called in metrics and trace, unlike any that runs; by default a number.
 
         Raises:
             ConfigError: An option leaves its range.
-            ArtefactError: The avatar cannot be read.
+            ArtefactError: The avatar or the style cannot be read.
             SessionError: The engine is closed.
         """
         if self._closed:
@@ -165,15 +184,18 @@ class Engine:
             chunk_ms=chunk_ms,
             queue_ms=queue_ms,
             gate=None if gate is None else VoiceGate(gate),
+            style=load_style(style) if isinstance(style, Path) else style,
+            intensity=intensity,
         )
         wanted = None if isinstance(latency, str) else float(latency)
+        instruments = Instruments(self._telemetry.label(label), self._clock.now_ns, self._telemetry.trace)
         session: Session
 
         async def equip() -> Equipment:
             return await self._admit(session, options, frames, wanted, seed)
 
         async def adopt(person: Avatar) -> tuple[MotionPipeline, FrameRenderer]:
-            pipeline, renderer = await self._outfit(person, frames, seed)
+            pipeline, renderer = await self._outfit(person, frames, seed, instruments.observe)
             still = np.zeros(POSE_DIM, np.float32)
             try:
                 # A process opens its avatar with its first frame, which no session may wait for.
@@ -188,10 +210,37 @@ class Engine:
             options,
             equip=equip,
             adopt=adopt,
+            dress=lambda worn: self._setup.run(self._open_style, worn),
             release=lambda: self._release(session),
-            observer=observer,
+            instruments=instruments,
         )
         return session
+
+    def prometheus(self) -> str:
+        """What the engine and its running sessions measure, in Prometheus's text format (version 0.0.4)."""
+        return self._telemetry.prometheus(self.load, self._cores)
+
+    def start_trace(self, capacity: int = CAPACITY) -> None:
+        """Record every stage of every frame from now on, in bounded memory; an earlier recording is forgotten.
+
+        Args:
+            capacity: Events that are kept, about 200 bytes each: the last ones.
+
+        Raises:
+            ConfigError: The capacity is out of range.
+        """
+        self._telemetry.trace.start(capacity)
+
+    def stop_trace(self) -> None:
+        """Record no more; ``trace`` still gives what was recorded."""
+        self._telemetry.trace.stop()
+
+    def trace(self) -> str:
+        """What was recorded, as JSON in the Chrome trace-event format, for ui.perfetto.dev: empty if nothing was.
+
+        Long traces take a second: with ``asyncio.to_thread`` no frame of a running session waits for it.
+        """
+        return self._telemetry.trace.to_json()
 
     async def close(self) -> None:
         """Close all sessions and end the threads; closing twice is legal."""
@@ -201,6 +250,7 @@ class Engine:
             await asyncio.gather(*(session.close() for session in list(self._loads)))
             self._lane.close()
             self._setup.close()
+        run_on_wakeup(False)
 
     async def _admit(
         self, session: Session, options: SessionOptions, lookahead: int, latency_ms: float | None, seed: int
@@ -209,16 +259,21 @@ class Engine:
         async with self._admission:
             if self._closed:
                 raise SessionError("The engine is closed: make a new one.")
-            pipeline, renderer = await self._outfit(options.avatar, lookahead, seed)
+            self._telemetry.check_free(session.label)
+            pipeline, renderer = await self._outfit(options.avatar, lookahead, seed, session.instruments.observe)
             try:
+                style = await self._setup.run(self._open_style, options.style)
                 missed = self._missed()
-                measured = await self._measure(pipeline, renderer, options.fps)
+                measured = await self._measure(Styled(pipeline, style) if style else pipeline, renderer, options.fps)
                 self._check_capacity(measured, options.fps, self._missed() - missed)
                 budget = self._budget(pipeline, options, latency_ms, measured)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, CapacityError | ConfigError):
+                    self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
                 renderer.close()
                 raise
             self._loads[session] = measured.busy_share
+            self._telemetry.enter(session, budget)
         logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, budget.table())
         return Equipment(
             clock=self._clock,
@@ -228,11 +283,18 @@ class Engine:
             renderer=renderer,
             budget=budget,
             motion_ms=measured.motion_ms,
+            style=style,
         )
 
-    async def _outfit(self, avatar: Avatar, lookahead: int, seed: int) -> tuple[MotionPipeline, FrameRenderer]:
+    async def _outfit(
+        self, avatar: Avatar, lookahead: int, seed: int, observe: Observer
+    ) -> tuple[MotionPipeline, FrameRenderer]:
         """Pipeline and renderer of a person, opened away from the event loop."""
-        pipeline = await self._setup.run(self._pipeline_factory, avatar, lookahead, seed)
+        pipeline: MotionPipeline
+        if self._pipeline_factory is not None:
+            pipeline = await self._setup.run(self._pipeline_factory, avatar, lookahead, seed)
+        else:
+            pipeline = await self._setup.run(self._shared_pipeline, avatar, lookahead, seed, observe)
         return pipeline, await self._setup.run(self._renderer_factory, avatar)
 
     def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
@@ -255,24 +317,44 @@ class Engine:
         """L of a session: what the stages and the source declare, and what was measured."""
         if options.mode == "pushed":
             return fit_budget(0.0, 0.0, latency_ms, measured)
-        retiming = max(retiming_ticks(rate) for rate in LADDERS[options.fps])
+        retiming = max(retiming_ticks(rung.fps) for rung in LADDERS[options.fps])
         gate = options.gate.lookahead_ticks if options.gate else 0
         lookahead_ms = (pipeline.latency_ticks + retiming + gate) * 1000 / MEDIA_HZ
         return fit_budget(lookahead_ms, options.chunk_ms + ARRIVAL_MS, latency_ms, measured)
 
     def _release(self, session: Session) -> None:
-        self._loads.pop(session, None)
+        if self._loads.pop(session, None) is not None:
+            self._telemetry.leave(session)
 
     def _missed(self) -> int:
         return sum(session.stats().missed for session in self._loads)
 
-    def _shared_pipeline(self, avatar: Avatar, lookahead: int, seed: int) -> Pipeline:
+    def _shared_pipeline(self, avatar: Avatar, lookahead: int, seed: int, observe: Observer) -> Pipeline:
         """The signal path of one person on the networks that all share; called on the setup thread alone."""
         if self._bundle is None:
             self._bundle = load_bundle()
-        if self._networks is None:
+        if self._networks is None or self._manifold is None:
             self._networks = open_networks(self._bundle, threads=1)
-        return Pipeline(self._bundle, avatar, lookahead, seed, networks=self._networks)
+            self._manifold = open_manifold(self._bundle)
+        return Pipeline(
+            self._bundle,
+            avatar,
+            lookahead,
+            seed,
+            networks=self._networks,
+            manifold=self._manifold,
+            observer=observe,
+        )
+
+    def _open_style(self, style: Style | Path | None) -> OpenStyle | None:
+        """A style ready to run, shared with those who wear it already; called on the setup thread alone."""
+        if style is None:
+            return None
+        if self._bundle is None:
+            self._bundle = load_bundle()
+        if self._wardrobe is None:
+            self._wardrobe = Wardrobe(self._bundle)
+        return self._wardrobe.open(load_style(style) if isinstance(style, Path) else style)
 
     async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
         return await calibrate(self._clock, self._lane, pipeline, renderer, fps)

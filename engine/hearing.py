@@ -14,12 +14,15 @@ face, ``engine.controls`` leads the one into the other.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.batching import Work, drive
 from engine.pipeline import MotionFrame
+from engine.stages.style_mix import FADE_FRAMES, NO_STYLE, OpenStyle, Steering
 from engine.stages.voice_gate import VoiceGate
 from models.spec import TICKS_PER_MOTION, TICKS_PER_SAMPLE
 
@@ -36,8 +39,13 @@ class MotionPipeline(Protocol):
         """State of a stream that has not begun."""
         ...
 
-    def step(self, block: NDArray[np.float32], state: Any) -> tuple[Sequence[MotionFrame], Any]:
-        """Motion that ``block``, float32 (n,) at 16 kHz, makes known, and the next state."""
+    def work(
+        self, block: NDArray[np.float32], state: Any, steering: Steering
+    ) -> Work[tuple[Sequence[MotionFrame], Any]]:
+        """Motion that ``block``, float32 (n,) at 16 kHz, makes known in the styles as set, and the next state.
+
+        A work: it asks the networks with other sessions.
+        """
         ...
 
 
@@ -63,6 +71,10 @@ class Hearing:
         """Sample number of ``_samples[0]``; it is the oldest to which the pipeline can still go back."""
         self._heard = 0
         """One past the last sample that the pipeline has heard, or taken for silence."""
+        self.steering = NO_STYLE
+        """The styles that the pipeline moves in from now on."""
+        self._worn_at = 0
+        """The sample from which on the last style was put on."""
         self._known = 0
         """One past the last sample that has come."""
         self._states: OrderedDict[int, Any] = OrderedDict()
@@ -108,29 +120,59 @@ class Hearing:
         self._known = sample
         return went_back
 
+    def wear(self, style: OpenStyle | None) -> bool:
+        """Go over to another style, or to none.
+
+        Returns:
+            Whether one that was still to be seen is gone at once for it: changes came within a quarter of a second.
+        """
+        before = self.steering
+        self.steering = before.wearing(style)
+        gone = before.slots[1 - before.current] not in (None, *self.steering.slots)
+        fading = self._heard - self._worn_at < _first_sample(FADE_FRAMES + 1)
+        if self.steering is not before:
+            self._worn_at = self._heard
+        return gone and fading
+
+    def intensify(self, intensity: float) -> None:
+        """Go over to another intensity of the style."""
+        if intensity != self.steering.intensity:
+            self.steering = replace(self.steering, intensity=intensity)
+
     def motion(self, index: int) -> MotionFrame | None:
         """The motion frame ``index``; numbers may be left out and never fall by more than one.
 
         Every frame up to it is computed: motion is never skipped, only not asked for. None while its sound has not
         come, unless silence is assumed.
         """
+        return drive(self.work(index))
+
+    def work(self, index: int) -> Work[MotionFrame | None]:
+        """As ``motion``, asking the networks with other sessions; nothing else may be done with this meanwhile."""
         while not self._motion or next(reversed(self._motion)) < index:
             if self._assumes_silence:
                 self._keep_state()
-                self._hear(_first_sample(_block_of(self._heard) + 1))
+                yield from self._hear(_first_sample(_block_of(self._heard) + 1))
             elif self._heard < self._known:
-                self._hear(self._known)
+                # No more than the frame needs, which is waited for; the rest is for ``listen``.
+                wanted = -(-(index * TICKS_PER_MOTION + self.pipeline.latency_ticks) // TICKS_PER_SAMPLE)
+                yield from self._hear(wanted if self._heard < wanted < self._known else self._known)
             else:
                 return None
         for number in [number for number in self._motion if number < index - 1]:
             del self._motion[number]
         return next(frame for number, frame in self._motion.items() if number >= index)
 
-    def _hear(self, end: int) -> None:
+    def listen(self) -> Work[None]:
+        """Step the pipeline over all that has come, ahead of the frames that will ask for it."""
+        if not self._assumes_silence and self._heard < self._known:
+            yield from self._hear(self._known)
+
+    def _hear(self, end: int) -> Work[None]:
         """Step the pipeline over the sound, or assumed silence, up to the sample ``end``."""
         block = self._samples[max(0, self._heard - self._first) : max(0, end - self._first)]
         block = np.concatenate([block, np.zeros(end - self._heard - len(block), np.float32)])
-        frames, self._state = self.pipeline.step(block, self._state)
+        frames, self._state = yield from self.pipeline.work(block, self._state, self.steering)
         for frame in frames:
             self._motion[frame.index] = frame
         self._heard = end

@@ -1,7 +1,7 @@
-"""What an overloaded session does without, and when it takes it back: frame rate, by declared steps.
+"""What an overloaded session does without, and when it takes it back: frame rate and care, by declared steps.
 
-Sound and motion are never skipped; only fewer pictures are drawn. Stepping down is quick, climbing back is slow and
-becomes slower each time it failed, so that a machine at its edge does not swing.
+Sound and motion are never skipped; only fewer pictures are drawn, and in the end cheaper ones. Stepping down is
+quick, climbing back is slow and becomes slower each time it failed, so that a machine at its edge does not swing.
 """
 
 from dataclasses import dataclass, replace
@@ -9,8 +9,31 @@ from dataclasses import dataclass, replace
 from engine.errors import ConfigError
 from models.spec import MEDIA_HZ
 
-LADDERS = {60: (60, 30, 20), 30: (30, 20), 25: (25, 20), 20: (20,)}
-"""Frame rates that a session of each rate steps down through."""
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the ladder.
+
+    Attributes:
+        fps: Pictures a second.
+        economy: Whether they are drawn with less care, as ``WarpRenderer`` does it.
+    """
+
+    fps: int
+    economy: bool = False
+
+    def __str__(self) -> str:
+        """As it is logged."""
+        return f"{self.fps} fps{', cheaper drawing' if self.economy else ''}"
+
+
+LADDERS = {
+    60: (Rung(60), Rung(30), Rung(20), Rung(20, economy=True)),
+    30: (Rung(30), Rung(20), Rung(20, economy=True)),
+    25: (Rung(25), Rung(20), Rung(20, economy=True)),
+    20: (Rung(20), Rung(20, economy=True)),
+}
+"""What a session of each full rate steps down through."""
 
 _WINDOW_TICKS = MEDIA_HZ
 _TOO_MANY = 0.1
@@ -18,7 +41,9 @@ _TOO_MANY = 0.1
 _CLIMB_TICKS = 5 * MEDIA_HZ
 _CLIMB_LIMIT_TICKS = 80 * MEDIA_HZ
 _ROOM = 0.75
-"""Of the machine, what the next higher rate may at most be expected to use."""
+"""Of the machine, what the next higher rung may at most be expected to use."""
+_ECONOMY_COST = 0.85
+"""What a picture drawn with less care costs, as a share of a full one: measured on one core, one thread."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +86,12 @@ class Ladder:
         """
         if fps not in LADDERS:
             raise ConfigError(f"The frame rate is {', '.join(map(str, LADDERS))} fps, not {fps}.")
-        self.rates = LADDERS[fps]
+        self.rungs = LADDERS[fps]
         self._workers = workers
 
-    def fps(self, state: LadderState) -> int:
-        """The rate at which pictures are drawn now."""
-        return self.rates[state.rung]
+    def rung(self, state: LadderState) -> Rung:
+        """How pictures are drawn now."""
+        return self.rungs[state.rung]
 
     def step(self, state: LadderState, media_ticks: int, *, missed: bool, busy_ticks: int) -> LadderState:
         """Account for one frame that was due.
@@ -95,7 +120,7 @@ class Ladder:
         if overloaded:
             return self._down(fresh, media_ticks)
         quiet = media_ticks - state.quiet_since >= state.climb_after
-        if state.rung > 0 and quiet and used * self.rates[state.rung - 1] / self.fps(state) <= _ROOM:
+        if state.rung > 0 and quiet and used * self._cost(state.rung - 1) / self._cost(state.rung) <= _ROOM:
             return replace(fresh, rung=state.rung - 1, quiet_since=media_ticks, climbed_at=media_ticks)
         return fresh
 
@@ -103,5 +128,10 @@ class Ladder:
         """One rung lower; after a climb that did not last the next one must wait twice as long."""
         failed = 0 <= state.climbed_at and media_ticks - state.climbed_at < 2 * _CLIMB_TICKS
         wait = min(_CLIMB_LIMIT_TICKS, 2 * state.climb_after) if failed else _CLIMB_TICKS
-        rung = min(len(self.rates) - 1, state.rung + 1)
+        rung = min(len(self.rungs) - 1, state.rung + 1)
         return replace(state, rung=rung, quiet_since=media_ticks, climb_after=wait, climbed_at=-1)
+
+    def _cost(self, number: int) -> float:
+        """Of a rung, in full pictures a second."""
+        rung = self.rungs[number]
+        return rung.fps * (_ECONOMY_COST if rung.economy else 1.0)

@@ -36,8 +36,8 @@ class FrameRenderer(Protocol):
         """Frames that are drawn at once."""
         ...
 
-    async def render(self, face: Face) -> Picture:
-        """The picture, uint8 (512, 512, 3) RGB."""
+    async def render(self, face: Face, economy: bool = False) -> Picture:
+        """The picture, uint8 (512, 512, 3) RGB; with ``economy`` drawn with less care, for less time."""
         ...
 
     def close(self) -> None:
@@ -72,13 +72,17 @@ class ProcessRenderer:
         self._processes = WorkerRenderer(avatar, workers)
         self._lane = ThreadLane("mien-render", workers)
 
-    async def render(self, face: Face) -> Picture:
+    async def render(self, face: Face, economy: bool = False) -> Picture:
         """Draw ``face`` in the next free process.
+
+        Args:
+            face: What to draw.
+            economy: Draw with less care, for less time.
 
         Raises:
             MienError: The process's own error, or it ended before its time.
         """
-        return await self._lane.run(self._processes.render, *face)
+        return await self._lane.run(self._processes.render, *face, economy)
 
     def close(self) -> None:
         """End the processes, then the threads, which no longer wait for them."""

@@ -12,6 +12,9 @@
 | liveliness | 60 Hz  | pose, activity -> pose with sway, shoulders, gaze, lids    |
 | geometry   | 60 Hz  | 41x3, lids, pose -> 68x3 landmarks                         |
 
+In a style, motion and head pose also ask the style's networks (``engine.stages.style_mix``). Several sessions' networks
+are asked together (``engine.batching``).
+
 Sans-IO: no clock, no thread, no file. S samples give ceil(S * 60 / 16000) frames in all, once flushed.
 """
 
@@ -26,6 +29,7 @@ from engine.artefacts.avatar import Avatar
 from engine.artefacts.bundle import Bundle
 from engine.backend import Networks
 from engine.backend_onnx import open_networks
+from engine.batching import Work, drive
 from engine.errors import AudioError, ConfigError
 from engine.stages.apc import Apc, ApcState
 from engine.stages.chunker import Chunker, ChunkerState
@@ -37,6 +41,7 @@ from engine.stages.log_mel import LogMel, LogMelState
 from engine.stages.manifold import Manifold, ManifoldState
 from engine.stages.motion import Motion, MotionState
 from engine.stages.silence import SilenceGate, SilenceState
+from engine.stages.style_mix import NO_STYLE, Steering, StyleMix, StyleMixState, manner
 from models.spec import (
     APC_UNITS,
     LANDMARKS,
@@ -89,6 +94,7 @@ class PipelineState:
 
     index: int
     chunker: ChunkerState
+    styles: StyleMixState
     log_mel: LogMelState
     apc: ApcState
     manifold: ManifoldState
@@ -113,6 +119,7 @@ class Pipeline:
         sway: float = 1.0,
         head_motion: float = 1.0,
         networks: Networks | None = None,
+        manifold: Manifold | None = None,
         threads: int = 1,
         observer: Observer | None = None,
     ) -> None:
@@ -126,6 +133,7 @@ class Pipeline:
             sway: Factor on idle sway and breath.
             head_motion: Factor on the head poses that the network draws.
             networks: Opened networks to share; by default the bundle's are opened.
+            manifold: The bundle's, as from ``open_manifold``, to share; by default it is made.
             threads: Threads of one network call, if they are opened here.
             observer: Gives the context in which each stage's step is run.
 
@@ -149,15 +157,11 @@ class Pipeline:
             lookahead_frames=lookahead_frames,
             max_lookahead_frames=manifest.max_lookahead_frames,
         )
+        self._styles = StyleMix()
         self._chunker = Chunker(tail_frames=lookahead_frames)
         self._log_mel = LogMel()
         self._apc = Apc(networks.apc)
-        self._manifold = Manifold(
-            bundle.bank,
-            neighbours=manifest.manifold.neighbours,
-            strength=manifest.manifold.strength,
-            regularisation=manifest.manifold.regularisation,
-        )
+        self._manifold = manifold or open_manifold(bundle)
         self._delay = Delay(lookahead_frames, APC_UNITS)
         self._silence = SilenceGate(lookahead_frames)
         self._head_pose = HeadPose(
@@ -176,6 +180,7 @@ class Pipeline:
         return PipelineState(
             index=0,
             chunker=self._chunker.init_state(),
+            styles=self._styles.init_state(),
             log_mel=self._log_mel.init_state(),
             apc=self._apc.init_state(),
             manifold=self._manifold.init_state(),
@@ -187,12 +192,15 @@ class Pipeline:
             geometry=self._geometry.init_state(),
         )
 
-    def step(self, block: NDArray[np.float32], state: PipelineState) -> tuple[list[MotionFrame], PipelineState]:
+    def step(
+        self, block: NDArray[np.float32], state: PipelineState, steering: Steering = NO_STYLE
+    ) -> tuple[list[MotionFrame], PipelineState]:
         """Hear a block of sound.
 
         Args:
             block: float32 (samples,) at 16 kHz in [-1, 1], any number of samples.
             state: As from ``init_state`` or the last step; it is left as it was.
+            steering: The styles to move in, from this block on.
 
         Returns:
             The frames that can now be drawn, in order, and the next state.
@@ -200,33 +208,43 @@ class Pipeline:
         Raises:
             AudioError: The block is not such an array, or holds numbers that are no sound.
         """
+        return drive(self.work(block, state, steering))
+
+    def work(
+        self, block: NDArray[np.float32], state: PipelineState, steering: Steering = NO_STYLE
+    ) -> Work[tuple[list[MotionFrame], PipelineState]]:
+        """As ``step``, but asking the networks with other sessions (``engine.batching``).
+
+        The observer then also sees what a stage waits for others, and the stages of sessions interleaved.
+        """
         _check(block)
         with self._observe("chunker"):
             windows, chunker = self._chunker.step(block, state.chunker)
-        return self._frames(windows, state, chunker)
+        return (yield from self._frames(windows, state, chunker, steering))
 
-    def flush(self, state: PipelineState) -> list[MotionFrame]:
+    def flush(self, state: PipelineState, steering: Steering = NO_STYLE) -> list[MotionFrame]:
         """The frames that are still owed when no more sound comes; beyond its end lies silence."""
-        return self._frames(self._chunker.flush(state.chunker), state, state.chunker)[0]
+        return drive(self._frames(self._chunker.flush(state.chunker), state, state.chunker, steering))[0]
 
     def _frames(
-        self, windows: NDArray[np.float32], state: PipelineState, chunker: ChunkerState
-    ) -> tuple[list[MotionFrame], PipelineState]:
+        self, windows: NDArray[np.float32], state: PipelineState, chunker: ChunkerState, steering: Steering
+    ) -> Work[tuple[list[MotionFrame], PipelineState]]:
         """Run the stages once for each motion frame of sound."""
         frames: list[MotionFrame] = []
-        # Bound once a block: fields by name would be replaced eleven times a frame.
-        index, log_mel, apc, manifold = state.index, state.log_mel, state.apc, state.manifold
+        # Bound once a block: fields by name would be replaced twelve times a frame.
+        index, styles, log_mel, apc, manifold = state.index, state.styles, state.log_mel, state.apc, state.manifold
         motion, delay, silence, head_pose = state.motion, state.delay, state.silence, state.head_pose
         liveliness, geometry, observe = state.liveliness, state.geometry, self._observe
         for window in windows:
+            shares, styles = self._styles.step(steering, styles)
             with observe("log_mel"):
                 mel, log_mel = self._log_mel.step(window, log_mel)
             with observe("apc"):
-                raw, apc = self._apc.step(mel, apc)
+                raw, apc = yield from self._apc.work(mel, apc)
             with observe("manifold"):
-                features, manifold = self._manifold.step(raw, manifold)
+                features, manifold = yield from self._manifold.work(raw, manifold)
             with observe("motion"):
-                displacements, motion = self._motion.step(features, motion)
+                displacements, motion = yield from self._motion.work(features, motion, shares)
             # The pose is of the frame that is drawn and is conditioned on that frame's feature (eq. 3), as the
             # encoder gives it: so the network was trained.
             feature, delay = self._delay.step(raw[-1], delay)
@@ -234,9 +252,10 @@ class Pipeline:
                 openness, silence = self._silence.step(mel, silence)
             for displacement in displacements:
                 with observe("head_pose"):
-                    drawn, head_pose = self._head_pose.step(feature, head_pose)
+                    drawn, head_pose = yield from self._head_pose.work(feature, head_pose, shares)
                 with observe("liveliness"):
-                    lively, liveliness = self._liveliness.step(LivelinessInput(drawn, openness), liveliness)
+                    doing = LivelinessInput(drawn, openness, manner(shares))
+                    lively, liveliness = self._liveliness.step(doing, liveliness)
                 with observe("geometry"):
                     face = GeometryInput(displacement, openness, lively.closure, lively.pose)
                     shape, geometry = self._geometry.step(face, geometry)
@@ -254,7 +273,7 @@ class Pipeline:
                 )
                 index += 1
         following = PipelineState(
-            index, chunker, log_mel, apc, manifold, motion, delay, silence, head_pose, liveliness, geometry
+            index, chunker, styles, log_mel, apc, manifold, motion, delay, silence, head_pose, liveliness, geometry
         )
         return frames, following
 
@@ -292,6 +311,17 @@ class Pipeline:
             ("geometry", MOTION_HZ, f"{MOTION_POINT_COUNT}x3 -> {LANDMARKS}x3", self._geometry.lookahead_ticks),
         ]
         return shapes
+
+
+def open_manifold(bundle: Bundle) -> Manifold:
+    """The manifold of a bundle; any number of pipelines may share it, and then search it together."""
+    settings = bundle.manifest.manifold
+    return Manifold(
+        bundle.bank,
+        neighbours=settings.neighbours,
+        strength=settings.strength,
+        regularisation=settings.regularisation,
+    )
 
 
 def _check(block: NDArray[np.float32]) -> None:

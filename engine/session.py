@@ -13,23 +13,28 @@ This file is the door and the life cycle; ``engine.session_core`` is what runs i
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.artefacts.style import Style
 from engine.budget import Budget
 from engine.controls import Controls
 from engine.errors import SessionError
 from engine.hearing import MotionPipeline
+from engine.instruments import Instruments
 from engine.intake import as_sound
 from engine.lanes import FrameRenderer, Lane
 from engine.outlet import Item, Outlet
 from engine.session_core import Core
-from engine.session_parts import Equipment, Observer, SessionOptions, SessionStats
+from engine.session_parts import Equipment, SessionOptions, SessionStats
+from engine.stages.style_mix import OpenStyle
 
 Adopt = Callable[[Avatar], Awaitable[tuple[MotionPipeline, FrameRenderer]]]
+Dress = Callable[[Style | Path | None], Awaitable[OpenStyle | None]]
 
 
 class Session:
@@ -41,8 +46,9 @@ class Session:
         *,
         equip: Callable[[], Awaitable[Equipment]],
         adopt: Adopt,
+        dress: Dress,
         release: Callable[[], None],
-        observer: Observer | None = None,
+        instruments: Instruments,
     ) -> None:
         """Prepare; nothing runs before ``async with``.
 
@@ -50,11 +56,13 @@ class Session:
             options: What was asked for.
             equip: Gives what the session runs on, or refuses.
             adopt: Gives pipeline and renderer for another avatar.
+            dress: Makes a style ready to run.
             release: Called once, when an equipped session has ended.
-            observer: Told of each piece of work.
+            instruments: Told of each piece of work.
         """
-        self._options, self._equip, self._adopt = options, equip, adopt
-        self._release, self._observer = release, observer
+        self._options, self._equip, self._adopt, self._dress = options, equip, adopt, dress
+        self._dressing = asyncio.Lock()
+        self._release, self._instruments = release, instruments
         self._outlet = Outlet(options.queue_ms, options.fps)
         self._core: Core | None = None
         self._setup: Lane | None = None
@@ -76,7 +84,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         equipment = await self._equip()
         self._setup = equipment.setup
-        self._core = Core(self._options, equipment, self._outlet, self._observer)
+        self._core = Core(self._options, equipment, self._outlet, self._instruments)
         self._main = asyncio.create_task(self._core.run(), name="mien-session")
         self._main.add_done_callback(self._ended)
         if self._closing:
@@ -115,6 +123,16 @@ class Session:
     def origin_ns(self) -> int:
         """When media time 0 was, on the engine's clock: an item is due at origin + ticks + L."""
         return self._started().origin_ns
+
+    @property
+    def label(self) -> str:
+        """What the session is called in the engine's metrics and trace."""
+        return self._instruments.label
+
+    @property
+    def instruments(self) -> Instruments:
+        """How long its stages take; whoever carries its frames on may add stages of their own."""
+        return self._instruments
 
     @property
     def closed(self) -> bool:
@@ -200,6 +218,29 @@ class Session:
         if not self._outlet.closed:
             self._core.renderers.remove(before)
             await self._setup.run(before.close)
+
+    async def change_style(self, style: Style | Path | None, intensity: float | None = None) -> None:
+        """Go over to another style, or to none, within a quarter of a second. No frame is missed for opening it.
+
+        A style costs two more network calls a motion frame, and for that quarter of a second four: a session that
+        begins in a style was measured with it, one that puts it on later was not.
+
+        Args:
+            style: The style, or where it lies; None for none.
+            intensity: 0 to 1.5; by default it stays as it is. Later ``set(intensity=...)`` changes it.
+
+        Raises:
+            ArtefactError: The style cannot be read or belongs to another bundle; the session goes on as it was.
+            ConfigError: The intensity leaves its range.
+            SessionError: The session has not begun or has ended.
+        """
+        core = self._running()
+        changes = {} if intensity is None else {"intensity": intensity}
+        core.controls.changed(**changes)
+        async with self._dressing:
+            opened = await self._dress(style)
+            self._running().wear(opened)
+            self.set(**changes)
 
     def stats(self) -> SessionStats:
         """What happened so far; legal before the start and after the end."""

@@ -23,18 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.batching import Work
 from engine.clock import NS_PER_MS, Alarm, ms_to_ticks, ns_to_ticks, ticks_to_ns
 from engine.controls import Controls, Face, FaceShaper, between
 from engine.errors import SessionError
 from engine.hearing import Hearing, MotionPipeline
+from engine.instruments import Instruments
 from engine.intake import Intake
 from engine.ladder import Ladder, LadderState
 from engine.lanes import FrameRenderer, Picture
 from engine.outlet import AudioBlock, Outlet, VideoFrame
 from engine.pacing import SOUND_BLOCK_TICKS, Action, deadline_ns, decide, motion_index
 from engine.schedule import Schedule
-from engine.session_parts import Equipment, Observer, SessionOptions, SessionStats
+from engine.session_parts import Equipment, SessionOptions, SessionStats
 from engine.session_sound import LiveSound, Order, PushedSound
+from engine.stages.style_mix import OpenStyle
 from models.spec import MEDIA_HZ, TICKS_PER_MOTION, TICKS_PER_SAMPLE
 
 logger = logging.getLogger(__name__)
@@ -50,16 +53,14 @@ _INTAKE_MS = {"live": 2000.0, "pushed": 30_000.0}
 class Core:
     """One session from its first tick on."""
 
-    def __init__(
-        self, options: SessionOptions, equipment: Equipment, outlet: Outlet, observer: Observer | None = None
-    ) -> None:
-        self._options, self._outlet, self._observer = options, outlet, observer
+    def __init__(self, options: SessionOptions, equipment: Equipment, outlet: Outlet, instruments: Instruments) -> None:
+        self._options, self._outlet, self._instruments = options, outlet, instruments
         self._clock, self._lane, self._renderer = equipment.clock, equipment.lane, equipment.renderer
         self.renderers = [equipment.renderer]
         """All that must be closed in the end."""
         self.budget = equipment.budget
         self.origin_ns = self._seen_ns = self._clock.now_ns()
-        self.controls = Controls()
+        self.controls = Controls(intensity=options.intensity)
         self._latency = equipment.budget.total_ticks
         self._allowance_ns = round((equipment.budget.compute_ms + equipment.budget.output_ms) * NS_PER_MS)
         gate = options.gate
@@ -68,9 +69,12 @@ class Core:
         pushed = options.mode == "pushed"
         self._sound = PushedSound(intake, self._lookahead) if pushed else LiveSound(intake)
         self._hearing = Hearing(equipment.pipeline, assumes_silence=pushed, gate=gate)
+        self._hearing.wear(equipment.style)
         self._shaper = FaceShaper(options.avatar.template, self.controls)
         self._catch_up = ms_to_ticks(equipment.motion_ms * (self._lookahead / TICKS_PER_MOTION + 1))
         self._orders: list[Order] = []
+        self._attended = 0
+        """Media time up to which the pipeline was given all sound."""
         self._heard, self._due, self._drained = Alarm(self._clock), Alarm(self._clock), asyncio.Event()
         self._pushing = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
@@ -88,7 +92,8 @@ class Core:
         self._eager = -1
         """Media time of a frame that need not wait for the clock: the first of an utterance."""
         self._fade: tuple[Picture, int] | None = None
-        self._busy_ns, self._missed, self._skipped, self._steps, self._blocks = 0, 0, 0, 0, 0
+        self._busy_ns, self._missed, self._skipped, self._blocks = 0, 0, 0, 0
+        self._repeated, self._down, self._up = 0, 0, 0
 
     def arrival_ns(self) -> int:
         """The session's clock, for any thread."""
@@ -143,6 +148,7 @@ class Core:
         """Empty every queue and close the mouth."""
         now = self.now_ticks()
         self._generation += 1
+        self._instruments.mark("interruption")
         self._forgiven = self._next
         self._ready.clear()
         self._outlet.clear()
@@ -165,6 +171,10 @@ class Core:
             await asyncio.wait(set(self._draws))
         return before
 
+    def wear(self, style: OpenStyle | None) -> None:
+        """Move in another style, or in none, from the next frame on."""
+        self._order(lambda hearing: hearing.wear(style))
+
     def wake(self) -> None:
         """Let those who wait to push see that the session has ended."""
         self._drained.set()
@@ -179,16 +189,28 @@ class Core:
             frames=self._shown,
             missed=self._missed,
             skipped=self._skipped,
-            ladder_steps=self._steps,
+            repeated=self._repeated,
+            ladder_down=self._down,
+            ladder_up=self._up,
+            economy=self._ladder.rung(self._ladder_state).economy,
+            interruptions=self._generation,
             audio_blocks=self._blocks,
             gaps=intake.gaps + underruns,
             gap_ms=intake.gap_ms,
+            late_ms=intake.late_ms,
             drift_ppm=intake.drift_ppm,
             dropped_frames=self._outlet.dropped_frames,
             dropped_blocks=self._outlet.dropped_blocks,
-            intake_ms=intake.queue_ms,
-            output_ms=self._outlet.queue_ms,
+            **{f"{queue}_ms": depth for queue, depth in self._queues_ms().items()},
         )
+
+    def _queues_ms(self) -> dict[str, float]:
+        """What waits where, in ms."""
+        return {
+            "intake": self._sound.intake.queued_ticks * 1000 / MEDIA_HZ,
+            "ready": len(self._ready) * self._schedule.period * 1000 / MEDIA_HZ,
+            "output": self._outlet.queue_ms,
+        }
 
     # Production.
 
@@ -224,8 +246,17 @@ class Core:
                 if self._clock.now_ns() >= start_by:
                     self._sound.force(need)
                     break
-                await self._heard.wait(start_by)
+                if self._attended < self._sound.known_ticks:
+                    await self._attend()
+                else:
+                    await self._heard.wait(start_by)
         return True
+
+    async def _attend(self) -> None:
+        """Let the pipeline hear what has come, though no frame is complete: it then has less to do when one is."""
+        self._attended = self._sound.known_ticks
+        orders = self._take_orders()
+        await self._lane.work(self._listen(orders, self.controls))
 
     async def _until_reached(self, sound: PushedSound, slot: int, need: int) -> bool:
         now = self.now_ticks()
@@ -252,22 +283,37 @@ class Core:
         """The face to draw, and after how many interruptions; an interruption while it is computed starts it anew."""
         while True:
             generation = self._generation
-            orders = [*self._sound.orders(), *self._orders]
-            self._orders.clear()
+            orders = self._take_orders()
             began = self._clock.now_ns()
-            face = await self._lane.run(self._shape, orders, slot, self.controls)
-            self._note("motion", number, began)
+            self._instruments.frame = number
+            face = await self._lane.work(self._shape(orders, slot, self.controls))
+            self._note("pipeline", number, began)
             if generation == self._generation:
                 return face, generation
 
-    def _shape(self, orders: list[Order], slot: int, controls: Controls) -> Face:
-        """On the lane: carry out orders, step the pipeline to the frame at ``slot``, and shape the face."""
+    def _take_orders(self) -> list[Order]:
+        orders = [*self._sound.orders(), *self._orders]
+        self._orders.clear()
+        return orders
+
+    def _obey(self, orders: list[Order], controls: Controls) -> None:
+        """On the lane: carry out orders."""
         for order in orders:
             if order(self._hearing):
                 self._shaper.blend()
+        self._hearing.intensify(controls.intensity)
+
+    def _listen(self, orders: list[Order], controls: Controls) -> Work[None]:
+        """On the lane: carry out orders, and step the pipeline over all that has come."""
+        self._obey(orders, controls)
+        yield from self._hearing.listen()
+
+    def _shape(self, orders: list[Order], slot: int, controls: Controls) -> Work[Face]:
+        """On the lane: carry out orders, step the pipeline to the frame at ``slot``, and shape the face."""
+        self._obey(orders, controls)
         index, beyond = motion_index(slot), slot % TICKS_PER_MOTION
-        before = self._hearing.motion(index - 1) if beyond else None
-        motion = self._hearing.motion(index)
+        before = (yield from self._hearing.work(index - 1)) if beyond else None
+        motion = yield from self._hearing.work(index)
         if motion is None:
             raise SessionError("The pipeline asks for more sound than its stages declare; its lookahead is wrong.")
         if before is not None:
@@ -286,12 +332,12 @@ class Core:
         """Draw a frame and put it where ``_pace`` looks."""
         began = self._clock.now_ns()
         try:
-            picture = await self._renderer.render(face)
+            picture = await self._renderer.render(face, self._ladder.rung(self._ladder_state).economy)
             if self._fade is not None:
                 picture = await self._faded(picture, slot)
+            self._busy_ns += self._note("render", number, began)
         finally:
             self._room.release()
-        self._busy_ns += self._note("render", number, began)
         if generation != self._generation:
             return
         if number >= self._shown:
@@ -340,21 +386,30 @@ class Core:
         missed = action is Action.REPEAT and number >= self._forgiven
         if action is Action.SKIP:
             self._skipped += 1
+            self._instruments.mark("skip", number)
             return
         self._missed += missed
+        self._repeated += action is Action.REPEAT
+        if missed:
+            self._instruments.mark("miss", number)
+        self._instruments.levels(self._queues_ms)
         self._outlet.put(VideoFrame(number, slot, self._latest[1], action is Action.REPEAT))
         self._note("show", number, self._deadline(slot))
         self._step_ladder(slot, missed)
 
     def _step_ladder(self, slot: int, missed: bool) -> None:
         busy, self._busy_ns = ns_to_ticks(self._busy_ns), 0
-        before = self._ladder.fps(self._ladder_state)
+        before = self._ladder_state.rung
         self._ladder_state = self._ladder.step(self._ladder_state, slot, missed=missed, busy_ticks=busy)
-        fps = self._ladder.fps(self._ladder_state)
-        if fps != before:
-            self._steps += 1
-            self._schedule.change_rate(fps)
-            logger.warning("the machine is %s: %d -> %d fps", "overloaded" if fps < before else "free", before, fps)
+        rung = self._ladder_state.rung
+        if rung == before:
+            return
+        self._down, self._up = self._down + (rung > before), self._up + (rung < before)
+        self._schedule.change_rate(self._ladder.rungs[rung].fps)
+        step = f"{self._ladder.rungs[before]} -> {self._ladder.rungs[rung]}"
+        self._instruments.mark(step)
+        why = "overloaded" if rung > before else "free"
+        logger.warning("session %s: the machine is %s: %s", self._instruments.label, why, step)
 
     async def _fail(self, what: str) -> None:
         """End the session where no deadline can be kept any more."""
@@ -364,10 +419,9 @@ class Core:
         return deadline_ns(self.origin_ns, slot, self._latency)
 
     def _note(self, stage: str, number: int, began_ns: int) -> int:
-        """Tell the observer; gives back how long it took, in ns."""
+        """Tell the instruments; gives back how long it took, in ns."""
         now = self._clock.now_ns()
-        if self._observer is not None:
-            self._observer(stage, number, began_ns, now)
+        self._instruments.add(stage, began_ns, now, number)
         return now - began_ns
 
 

@@ -1,20 +1,20 @@
 """What a session is made of and what it tells: options, equipment, figures."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.artefacts.avatar import Avatar
+from engine.artefacts.style import Style
 from engine.budget import Budget
 from engine.clock import Clock
+from engine.controls import Controls
 from engine.errors import ConfigError
 from engine.hearing import MotionPipeline
 from engine.lanes import FrameRenderer, Lane
+from engine.motion_lane import WorkLane
 from engine.pacing import period_ticks
 from engine.session_sound import Mode
+from engine.stages.style_mix import OpenStyle
 from engine.stages.voice_gate import VoiceGate
-
-Observer = Callable[[str, int, int, int], None]
-"""Told of each piece of work: its stage (``motion``, ``render``, ``show``), frame number, begin and end in ns."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class SessionOptions:
         chunk_ms: What a live source hands over at once.
         queue_ms: Bound of what waits for the consumer.
         gate: Acts on what the mouth hears, not on what is played.
+        style: To begin in; none moves as the bundle was taught.
+        intensity: Of the style, to begin with.
     """
 
     avatar: Avatar
@@ -36,10 +38,13 @@ class SessionOptions:
     chunk_ms: float = 20.0
     queue_ms: int = 500
     gate: VoiceGate | None = None
+    style: Style | None = None
+    intensity: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no session can be."""
         period_ticks(self.fps)
+        Controls(intensity=self.intensity)
         if self.mode not in ("live", "pushed"):
             raise ConfigError(f"The mode is live or pushed, not {self.mode!r}.")
         if self.gate is not None and self.mode == "pushed":
@@ -62,15 +67,17 @@ class Equipment:
         renderer: Draws the avatar; the session closes it.
         budget: The latency.
         motion_ms: What one motion frame takes on this machine.
+        style: The style to begin in.
     """
 
     clock: Clock
-    lane: Lane
+    lane: WorkLane
     setup: Lane
     pipeline: MotionPipeline
     renderer: FrameRenderer
     budget: Budget
     motion_ms: float = 0.0
+    style: OpenStyle | None = None
 
 
 @dataclass(frozen=True)
@@ -83,14 +90,20 @@ class SessionStats:
         frames: Frames that were due.
         missed: Of them, those that were not ready and repeated an earlier picture.
         skipped: Of them, those left out after the process had stood still for longer than a frame.
-        ladder_steps: Changes of the frame rate under load.
+        repeated: Frames due that showed an earlier picture again: missed ones, and those that an interruption took.
+        ladder_down: Steps down the ladder under load.
+        ladder_up: Steps back.
+        economy: Whether pictures are drawn with less care now.
+        interruptions: Calls of ``interrupt``.
         audio_blocks: Blocks of sound given.
         gaps: Times that sound was not there when it was due.
         gap_ms: Live sound that was concealed for it.
+        late_ms: Live sound that came too late and was left out.
         drift_ppm: How much faster than its nominal rate the live source runs.
         dropped_frames: Frames that the consumer did not fetch in time.
         dropped_blocks: Sound that it did not fetch.
         intake_ms: Sound that waits to be heard.
+        ready_ms: Pictures that wait to be shown.
         output_ms: Sound that waits for the consumer.
     """
 
@@ -99,12 +112,23 @@ class SessionStats:
     frames: int = 0
     missed: int = 0
     skipped: int = 0
-    ladder_steps: int = 0
+    repeated: int = 0
+    ladder_down: int = 0
+    ladder_up: int = 0
+    economy: bool = False
+    interruptions: int = 0
     audio_blocks: int = 0
     gaps: int = 0
     gap_ms: float = 0.0
+    late_ms: float = 0.0
     drift_ppm: float = 0.0
     dropped_frames: int = 0
     dropped_blocks: int = 0
     intake_ms: float = 0.0
+    ready_ms: float = 0.0
     output_ms: float = 0.0
+
+    @property
+    def ladder_steps(self) -> int:
+        """Steps on the ladder, either way."""
+        return self.ladder_down + self.ladder_up

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend import Network, NetworkState
+from engine.batching import NetworkServer, Place, Work, drive
 from models.spec import APC_UNITS
 
 
@@ -22,11 +23,11 @@ class Apc:
     lookahead_ticks = 0
 
     def __init__(self, network: Network) -> None:
-        self._network = network
+        self._server = NetworkServer(network, Place.APC)
 
     def init_state(self) -> ApcState:
         """Zero recurrent state."""
-        return ApcState(self._network.init_state())
+        return ApcState(self._server.network.init_state())
 
     def step(self, x: NDArray[np.float32], state: ApcState) -> tuple[NDArray[np.float32], ApcState]:
         """Encode.
@@ -38,7 +39,11 @@ class Apc:
         Returns:
             float32 (2, 512), features at 120 Hz, and the next state.
         """
-        outputs, network = self._network.run({"mel": x[None]}, state.network)
+        return drive(self.work(x, state))
+
+    def work(self, x: NDArray[np.float32], state: ApcState) -> Work[tuple[NDArray[np.float32], ApcState]]:
+        """As ``step``, asking the network with others."""
+        outputs, network = yield from self._server.ask({"mel": x[None]}, state.network)
         return outputs["features"][0], ApcState(network)
 
     def flush(self, state: ApcState) -> NDArray[np.float32]:

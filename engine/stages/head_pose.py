@@ -9,13 +9,16 @@ beyond the declared limits (tenths of a second). Whatever the network says, a po
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend import Network, NetworkState
+from engine.batching import NetworkServer, Place, Work, drive
 from engine.stages.noise import normals
+from engine.stages.style_mix import Share, Voices, ask_styles, mixed, no_voices
 from models.spec import MOTION_HZ, POSE_DIM
 
 _STREAM = 1
@@ -23,6 +26,12 @@ _CENTRE_PULL = 1 / (8.0 * MOTION_HZ)
 """Share of a pose taken back each frame: a time constant of 8 s, slower than any gesture."""
 _LIMIT_PULL = 0.12
 _HARD_FACTOR = 1.5
+_LEAST_SIGMA = 0.1
+"""Of the network's own deviation, what is left under any style."""
+_LEAST_LIMIT = 0.1
+"""The same of the limits."""
+_MOST_LIMIT = 0.4
+"""Further no style turns a head, rad and fu: a picture shows one side of it."""
 _MAX_STEP = np.array([0.03, 0.03, 0.03, 0.012, 0.012, 0.012])
 """Largest change in one frame, rad and fu: 1.8 rad/s is a quick turn of a head."""
 _FADE_FRAMES = MOTION_HZ
@@ -40,6 +49,7 @@ class HeadPoseState:
         step: float64 (6,), the change that led to it.
         smooth: float64 (2, 6), the two poles of the causal smoothing.
         network: What the convolutions still need.
+        voices: What those of the styles need.
     """
 
     seed: int
@@ -48,6 +58,7 @@ class HeadPoseState:
     step: NDArray[np.float64]
     smooth: NDArray[np.float64]
     network: NetworkState
+    voices: Voices
 
 
 class HeadPose:
@@ -77,30 +88,48 @@ class HeadPose:
             seed: Of a stream that begins with ``init_state``.
             amplitude: Factor on the poses that are shown.
         """
-        self._network, self._temperature, self._seed = network, temperature, seed
+        self._server = NetworkServer(network, Place.HEAD_POSE)
+        self._temperature, self._seed = temperature, seed
         self._limits, self._amplitude = np.asarray(limits, np.float64), amplitude
         self._keep = math.exp(-1 / smoothing_frames) if smoothing_frames > 0 else 0.0
 
     def init_state(self) -> HeadPoseState:
         """The neutral pose, before the first frame."""
-        zero = np.zeros(POSE_DIM)
-        return HeadPoseState(self._seed, 0, zero, zero, np.zeros((2, POSE_DIM)), self._network.init_state())
+        zero, network = np.zeros(POSE_DIM), self._server.network.init_state()
+        return HeadPoseState(self._seed, 0, zero, zero, np.zeros((2, POSE_DIM)), network, no_voices(network))
 
-    def step(self, x: NDArray[np.float32], state: HeadPoseState) -> tuple[NDArray[np.float32], HeadPoseState]:
+    def step(
+        self, x: NDArray[np.float32], state: HeadPoseState, shares: Sequence[Share] = ()
+    ) -> tuple[NDArray[np.float32], HeadPoseState]:
         """Draw the next pose.
 
         Args:
             x: float32 (512,), the feature of the frame.
             state: As from ``init_state`` or the last step.
+            shares: Styles that lead the distribution away from the network's own.
 
         Returns:
             float32 (6,), rotation vector in rad and translation in fu, and the next state.
         """
+        return drive(self.work(x, state, shares))
+
+    def work(
+        self, x: NDArray[np.float32], state: HeadPoseState, shares: Sequence[Share] = ()
+    ) -> Work[tuple[NDArray[np.float32], HeadPoseState]]:
+        """As ``step``, asking the network with others."""
         seen = np.concatenate([state.pose, state.step]).astype(np.float32)
-        outputs, network = self._network.run({"pose": seen[None, None], "features": x[None, None]}, state.network)
-        mean, sigma = outputs["mean"][0, 0], outputs["sigma"][0, 0]
+        inputs = {"pose": seen[None, None], "features": x[None, None]}
+        outputs, network = yield from self._server.ask(inputs, state.network)
+        servers = [(share, share.style.head_pose) for share in shares]
+        # Every style sees the poses that were shown: they are one head's.
+        styled, voices = yield from ask_styles(servers, inputs, state.network, state.voices)
+        mean = mixed(outputs["mean"], [(share.weight, answer["mean"]) for share, answer in styled])
+        sigma = mixed(outputs["sigma"], [(share.weight, answer["sigma"]) for share, answer in styled])
+        # Beyond a full share the difference is prolonged, and could lead through zero.
+        sigma = np.maximum(sigma, np.float32(_LEAST_SIGMA) * outputs["sigma"])
+        temperature, limits = self._settings(shares)
         noise = normals(state.seed, _STREAM, state.frame, POSE_DIM)
-        pose = self._move(state.pose, mean + self._temperature * sigma * noise)
+        pose = _move(state.pose, mean[0, 0] + temperature * sigma[0, 0] * noise, limits)
         first = self._keep * state.smooth[0] + (1 - self._keep) * pose
         second = self._keep * state.smooth[1] + (1 - self._keep) * first
         following = replace(
@@ -110,6 +139,7 @@ class HeadPose:
             step=pose - state.pose,
             smooth=np.stack([first, second]),
             network=network,
+            voices=voices,
         )
         shown = second * (self._amplitude * _fade(state.frame))
         return shown.astype(np.float32), following
@@ -118,12 +148,27 @@ class HeadPose:
         """No poses: nothing is held back."""
         return np.zeros((0, POSE_DIM), np.float32)
 
-    def _move(self, pose: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The next pose: the wanted step, bounded, and both springs."""
-        beyond = pose - np.clip(pose, -self._limits, self._limits)
-        step = np.clip(step, -_MAX_STEP, _MAX_STEP) - _CENTRE_PULL * pose - _LIMIT_PULL * beyond
-        hard = _HARD_FACTOR * self._limits
-        return np.clip(pose + step, -hard, hard)
+    def _settings(self, shares: Sequence[Share]) -> tuple[float, NDArray[np.float64]]:
+        """Temperature and limits of a head that has these shares of styles."""
+        if not shares:
+            return self._temperature, self._limits
+        temperature = self._temperature
+        for share in shares:
+            temperature += share.weight * (share.style.temperature - self._temperature)
+        limits = mixed(self._limits, [(share.weight, share.style.limits) for share in shares])
+        return max(0.0, temperature), np.clip(
+            limits, _LEAST_LIMIT * self._limits, np.maximum(self._limits, _MOST_LIMIT)
+        )
+
+
+def _move(pose: NDArray[np.float64], step: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The next pose: the wanted step, bounded, and both springs."""
+    beyond = pose - np.clip(pose, -limits, limits)
+    step = np.clip(step, -_MAX_STEP, _MAX_STEP) - _CENTRE_PULL * pose - _LIMIT_PULL * beyond
+    hard = _HARD_FACTOR * limits
+    # From within wider limits, as those of a style that is being left, the head comes back without a jump.
+    hard = np.maximum(hard, np.abs(pose) - _MAX_STEP)
+    return np.clip(pose + step, -hard, hard)
 
 
 def _fade(frame: int) -> float:

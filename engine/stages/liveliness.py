@@ -46,16 +46,38 @@ _TORSO_KEEP = math.exp(-1 / (0.4 * MOTION_HZ))
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How a person differs from the plain one above: positive factors.
+
+    Attributes:
+        blink_rate: On how often the eyes blink.
+        gaze_spread: On how far they move.
+        gaze_away: On how often they leave the camera.
+        fixation_time: On how long they rest.
+    """
+
+    blink_rate: float = 1.0
+    gaze_spread: float = 1.0
+    gaze_away: float = 1.0
+    fixation_time: float = 1.0
+
+
+PLAIN = Manner()
+
+
+@dataclass(frozen=True)
 class LivelinessInput:
     """What the face is doing otherwise.
 
     Attributes:
         pose: float32 (6,), the head pose before sway.
         activity: 0 silent ... 1 speaking.
+        manner: Of the choices that are made now.
     """
 
     pose: NDArray[np.float32]
     activity: float
+    manner: Manner = PLAIN
 
 
 @dataclass(frozen=True)
@@ -148,8 +170,8 @@ class Liveliness:
     def step(self, x: LivelinessInput, state: LivelinessState) -> tuple[Lively, LivelinessState]:
         """Live for one more frame."""
         frame = state.frame
-        state = _next_fixation(state)
-        state = _next_blink(state, speaking=x.activity > 0.5)
+        state = _next_fixation(state, x.manner)
+        state = _next_blink(state, x.manner, speaking=x.activity > 0.5)
         pose = x.pose + self._sway * _sway(state.seed, frame)
         gaze = _eyes_in_head(_gaze(state), pose)
         torso = _TORSO_KEEP * state.torso + (1 - _TORSO_KEEP) * pose
@@ -173,7 +195,7 @@ def _blink(age: int) -> float:
     return 1 - _ease(max(0.0, age - _CLOSING_FRAMES - _SHUT_FRAMES) / _OPENING_FRAMES)
 
 
-def _next_blink(state: LivelinessState, *, speaking: bool) -> LivelinessState:
+def _next_blink(state: LivelinessState, manner: Manner, *, speaking: bool) -> LivelinessState:
     """When the next blink comes, after what happened in this frame."""
     frame, seed = state.frame, state.seed
     phrase_ends = state.speaking and not speaking
@@ -181,7 +203,7 @@ def _next_blink(state: LivelinessState, *, speaking: bool) -> LivelinessState:
     if frame >= state.blink_frame + _BLINK_FRAMES:
         twice = not state.twice and uniforms(seed, _BLINK_STREAM, 2 * state.blinks + 1, 1)[0] < _DOUBLE_BLINK
         spread = normals(seed, _BLINK_STREAM, 2 * state.blinks + 2, 1)[0]
-        wait = _DOUBLE_WAIT if twice else min(6.0, max(2.0, 3.4 * math.exp(0.35 * spread)))
+        wait = _DOUBLE_WAIT if twice else min(6.0, max(2.0, 3.4 * math.exp(0.35 * spread))) / manner.blink_rate
         following = frame + round(wait * MOTION_HZ)
         return replace(state, blinks=state.blinks + 1, blink_frame=following, blink_end=frame, twice=bool(twice))
     jumps = frame == state.fixation_frame and bool(np.abs(state.gaze_to - state.gaze_from).max() > 0.08)
@@ -194,16 +216,16 @@ def _next_blink(state: LivelinessState, *, speaking: bool) -> LivelinessState:
     return state
 
 
-def _next_fixation(state: LivelinessState) -> LivelinessState:
+def _next_fixation(state: LivelinessState, manner: Manner) -> LivelinessState:
     """Where the eyes look, after this frame."""
     if state.frame < state.fixation_end:
         return state
     number = state.fixations + 1
     away, *_ = uniforms(state.seed, _GAZE_STREAM, 3 * number, 1)
     where = normals(state.seed, _GAZE_STREAM, 3 * number + 1, 2)
-    glance = away < _GLANCE and bool(np.abs(state.gaze_to).max() < 0.05)
+    glance = away < _GLANCE * manner.gaze_away and bool(np.abs(state.gaze_to).max() < 0.05)
     spread = np.array([0.11, 0.05]) if glance else np.array([0.012, 0.008])
-    frames = _fixation_frames(state.seed, number)
+    frames = round(_fixation_frames(state.seed, number) * manner.fixation_time)
     return replace(
         state,
         fixations=number,
@@ -211,7 +233,7 @@ def _next_fixation(state: LivelinessState) -> LivelinessState:
         # A glance is short: somebody who talks to you comes back.
         fixation_end=state.frame + (max(MOTION_HZ // 3, frames // 2) if glance else frames),
         gaze_from=_gaze(state),
-        gaze_to=np.clip(spread * where, -_GAZE_LIMITS, _GAZE_LIMITS),
+        gaze_to=np.clip(manner.gaze_spread * spread * where, -_GAZE_LIMITS, _GAZE_LIMITS),
     )
 
 

@@ -5,14 +5,18 @@ one, which brings the feature of an unheard voice to where the motion generator 
 Portraits (Lu et al. 2021), section 3.2; Roweis and Saul 2000 for the weights.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.batching import Place, Request, Work, drive
+
 _COARSE_WIDTH = 128
 _CANDIDATES = 96
+_PIECE = 200_000
+"""Multiplications in one call; from 262144 on OpenBLAS takes several threads."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,10 @@ class ManifoldState:
 
 
 class Manifold:
-    """Features to features near the bank."""
+    """Features to features near the bank. Pipelines that share one search it together (``engine.batching.Server``)."""
 
     lookahead_ticks = 0
+    place = Place.MANIFOLD
 
     def __init__(self, bank: NDArray[np.float32], *, neighbours: int, strength: float, regularisation: float) -> None:
         """Set up.
@@ -42,7 +47,7 @@ class Manifold:
         # Axes of the largest variance; eigh gives them in ascending order.
         axes = np.linalg.eigh(offsets.T @ offsets)[1][:, -_COARSE_WIDTH:]
         self._axes = np.ascontiguousarray(axes.T, dtype=np.float32)
-        self._coarse = np.stack([self._shorten(feature) for feature in bank])
+        self._coarse = self._shorten(bank)
         self._coarse_squares = np.einsum("nw,nw->n", self._coarse, self._coarse)
         self._neighbours, self._strength, self._regularisation = neighbours, strength, regularisation
 
@@ -52,11 +57,21 @@ class Manifold:
 
     def step(self, x: NDArray[np.float32], state: ManifoldState) -> tuple[NDArray[np.float32], ManifoldState]:
         """Project features, float32 (n, width), each by itself; the same shape comes back."""
+        return drive(self.work(x, state))
+
+    def work(self, x: NDArray[np.float32], state: ManifoldState) -> Work[tuple[NDArray[np.float32], ManifoldState]]:
+        """As ``step``, searching the bank with others."""
         if self._strength == 0:
             return x, state
-        neighbours, weights = self.weights(x)
-        projected = np.einsum("nk,nkw->nw", weights, self._bank[neighbours])
+        projected: NDArray[np.float32] = yield Request(self, x)
         return x + np.float32(self._strength) * (projected - x), state
+
+    def answer(self, questions: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+        """The projections of several features each, float32 (n, width)."""
+        features = np.concatenate(questions)
+        neighbours, weights = self.weights(features)
+        projected = np.einsum("nk,nkw->nw", weights, self._bank[neighbours])
+        return np.split(projected, np.cumsum([len(question) for question in questions])[:-1])
 
     def flush(self, state: ManifoldState) -> NDArray[np.float32]:
         """No features: nothing is held back."""
@@ -72,7 +87,7 @@ class Manifold:
             Indices into the bank (n, K), and float32 (n, K) whose rows sum to one.
         """
         count = self._neighbours
-        neighbours = np.stack([self._nearest(query) for query in x])
+        neighbours = self._nearest(x)
         offsets = (self._bank[neighbours] - x[:, None]).astype(np.float64)
         gram = offsets @ offsets.transpose(0, 2, 1)
         diagonal = np.arange(count)
@@ -81,36 +96,52 @@ class Manifold:
         raw = np.linalg.solve(gram, np.ones((len(x), count, 1)))[..., 0]
         return neighbours, (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    def _nearest(self, query: NDArray[np.float32]) -> NDArray[np.intp]:
-        """The K nearest of the bank, exactly, reading as little of it as possible.
+    def _nearest(self, queries: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The K nearest of the bank, exactly, reading as little of it as possible: (n, K), in the bank's order.
 
         The bank is larger than a core's cache, so a search costs what it reads. Distances along the bank's
-        principal axes are lower bounds of the true ones and a quarter to read: the closest by them are measured in
-        full, and where their K nearest beat the bound of all others, nothing else can be nearer.
+        principal axes are lower bounds of the true ones and a quarter to read, once for all queries: the closest by
+        them are measured in full, and where their K nearest beat the bound of all others, nothing else can be nearer.
         """
-        count = self._neighbours
         if len(self._bank) <= _CANDIDATES:
-            return self._nearest_of_all(query)
-        short = self._shorten(query)
-        bounds = self._coarse_squares - 2 * (self._coarse @ short) + short @ short
-        order = np.argpartition(bounds, _CANDIDATES)
-        candidates = order[:_CANDIDATES]
-        distances = np.square(self._bank[candidates] - query).sum(axis=1)
-        best = np.argpartition(distances, count - 1)[:count]
-        # The margin covers float32 rounding of the bounds.
-        if distances[best].max() > bounds[order[_CANDIDATES]] - 1e-5 * (1 + short @ short):
-            return self._nearest_of_all(query)
-        return candidates[best]
+            return np.stack([np.sort(self._nearest_of_all(query)) for query in queries])
+        short = self._shorten(queries)
+        lengths = np.einsum("nw,nw->n", short, short)
+        bounds = self._coarse_squares - 2 * self._products(short) + lengths[:, None]
+        order = np.argpartition(bounds, _CANDIDATES, axis=1)
+        found = np.empty((len(queries), self._neighbours), np.intp)
+        # Row by row from here on: the candidates of one query fit into a core's cache, those of all do not.
+        for row, query in enumerate(queries):
+            candidates = order[row, :_CANDIDATES]
+            offsets = self._bank[candidates] - query
+            distances = np.einsum("nw,nw->n", offsets, offsets)
+            best = np.argpartition(distances, self._neighbours - 1)[: self._neighbours]
+            # The margin covers float32 rounding of the bounds.
+            unsure = distances[best].max() > bounds[row, order[row, _CANDIDATES]] - 1e-5 * (1 + lengths[row])
+            found[row] = np.sort(self._nearest_of_all(query) if unsure else candidates[best])
+        return found
 
-    def _shorten(self, feature: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Coordinates along the principal axes, and the length of what they leave out, float32 (129,).
+    def _products(self, short: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Inner products of shortened features, (n, 129), with the whole bank: float32 (n, N).
+
+        In pieces that BLAS computes on the calling thread: its own threads would wait for the next call spinning, and
+        take a core from the renderer for it.
+        """
+        products = np.empty((len(short), len(self._coarse)), np.float32)
+        piece = max(1, _PIECE // short.size)
+        for begin in range(0, len(self._coarse), piece):
+            np.matmul(short, self._coarse[begin : begin + piece].T, out=products[:, begin : begin + piece])
+        return products
+
+    def _shorten(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Coordinates along the principal axes, and the length of what they leave out, float32 (n, 129).
 
         Distances between such vectors are lower bounds: of what is left out, only lengths are compared.
         """
-        offset = feature - self._centre
-        along = self._axes @ offset
-        rest = math.sqrt(max(0.0, float(offset @ offset - along @ along)))
-        return np.append(along, np.float32(rest))
+        offsets = features - self._centre
+        along = offsets @ self._axes.T
+        rest = np.einsum("nw,nw->n", offsets, offsets) - np.einsum("nw,nw->n", along, along)
+        return np.column_stack([along, np.sqrt(np.maximum(rest, 0))])
 
     def _nearest_of_all(self, query: NDArray[np.float32]) -> NDArray[np.intp]:
         """The K nearest by reading the whole bank."""

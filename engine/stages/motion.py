@@ -6,13 +6,16 @@
     motion of frame       -  -  -  ...  0    1        d: the session's lookahead in frames
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend import Network, NetworkState, Tensors
+from engine.batching import NetworkServer, Place, Work, drive
 from engine.errors import ConfigError
+from engine.stages.style_mix import Share, Voices, ask_styles, mixed, no_voices
 from models.spec import MOTION_POINT_COUNT, TICKS_PER_MOTION
 
 
@@ -23,10 +26,12 @@ class MotionState:
     Attributes:
         frame: Feature frames heard so far.
         network: The recurrent state of the network.
+        voices: Those of the styles.
     """
 
     frame: int
     network: NetworkState
+    voices: Voices
 
 
 class Motion:
@@ -57,7 +62,8 @@ class Motion:
             raise ConfigError(
                 f"The lookahead must be 0 to {max_lookahead_frames} frames of 1/60 s, not {lookahead_frames}."
             )
-        self._network, self._mean, self._scale = network, mean, np.float32(scale)
+        self._server = NetworkServer(network, Place.MOTION)
+        self._mean, self._scale = mean, np.float32(scale)
         self.lookahead_frames = lookahead_frames
         self._lookahead = np.array([lookahead_frames], np.int64)
 
@@ -68,24 +74,37 @@ class Motion:
 
     def init_state(self) -> MotionState:
         """Zero recurrent state, nothing heard."""
-        return MotionState(0, self._network.init_state())
+        network = self._server.network.init_state()
+        return MotionState(0, network, no_voices(network))
 
-    def step(self, x: NDArray[np.float32], state: MotionState) -> tuple[NDArray[np.float32], MotionState]:
+    def step(
+        self, x: NDArray[np.float32], state: MotionState, shares: Sequence[Share] = ()
+    ) -> tuple[NDArray[np.float32], MotionState]:
         """Hear one more frame.
 
         Args:
             x: float32 (2, 512), the features of the frame's two mel frames.
             state: As from ``init_state`` or the last step.
+            shares: Styles that lead the motion away from the network's own.
 
         Returns:
             float32 (1, 41, 3) in fu, or (0, 41, 3) while the stream's first frame is still ahead; the next state.
         """
+        return drive(self.work(x, state, shares))
+
+    def work(
+        self, x: NDArray[np.float32], state: MotionState, shares: Sequence[Share] = ()
+    ) -> Work[tuple[NDArray[np.float32], MotionState]]:
+        """As ``step``, asking the network with others."""
         inputs: Tensors = {"features": x.reshape(1, 1, -1), "lookahead": self._lookahead}
-        outputs, network = self._network.run(inputs, state.network)
-        following = MotionState(state.frame + 1, network)
+        outputs, network = yield from self._server.ask(inputs, state.network)
+        servers = [(share, share.style.motion) for share in shares]
+        styled, voices = yield from ask_styles(servers, inputs, state.network, state.voices)
+        following = MotionState(state.frame + 1, network, voices)
         if state.frame < self.lookahead_frames:
             return np.zeros((0, MOTION_POINT_COUNT, 3), np.float32), following
-        displacement = outputs["displacement"][0] * self._scale + self._mean
+        parts = [(share.weight, answer["displacement"]) for share, answer in styled]
+        displacement = mixed(outputs["displacement"], parts)[0] * self._scale + self._mean
         return displacement.reshape(1, MOTION_POINT_COUNT, 3), following
 
     def flush(self, state: MotionState) -> NDArray[np.float32]:

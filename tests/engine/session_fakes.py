@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.artefacts.avatar import Avatar
+from engine.batching import Work, drive
 from engine.budget import Measurement
 from engine.clock import NS_PER_MS, VirtualClock
 from engine.controls import Face
@@ -15,6 +16,7 @@ from engine.engine import Engine
 from engine.outlet import AudioBlock, VideoFrame
 from engine.pipeline import MotionFrame
 from engine.session import Session
+from engine.stages.style_mix import NO_STYLE, Steering
 from tests.bundles import face_template
 
 LIP = 66
@@ -52,6 +54,7 @@ class FakePipeline:
 
     def __init__(self, lookahead: int = 0) -> None:
         self.latency_ticks = lookahead * 800 + 1201
+        self.steering = NO_STYLE
         self.heard: list[int] = []
         """Frames given, in order."""
 
@@ -69,6 +72,13 @@ class FakePipeline:
             frame += 1
         first = heard - len(pending)
         return frames, FakeState(frame, heard, pending[max(0, frame * 800 // 3 - first) :])
+
+    def work(
+        self, block: np.ndarray, state: FakeState, steering: Steering
+    ) -> Work[tuple[list[MotionFrame], FakeState]]:
+        self.steering = steering
+        yield from ()
+        return self.step(block, state)
 
 
 def motion(index: int, opening: float = 0.0, **changes: Any) -> MotionFrame:
@@ -92,6 +102,9 @@ class InlineLane:
             await self.clock.sleep_until(self.clock.now_ns() + round(self.ms * NS_PER_MS))
         return function(*arguments)
 
+    async def work(self, work: Work[Any]) -> Any:
+        return await self.run(drive, work)
+
     def close(self) -> None:
         self.closed = True
 
@@ -101,13 +114,14 @@ class FakeRenderer:
 
     def __init__(self, clock: VirtualClock, ms: float = 5.0, workers: int = 2) -> None:
         self.clock, self.ms, self.workers = clock, ms, workers
-        self.drawn, self.closes, self.running = 0, 0, 0
+        self.drawn, self.closes, self.running, self.economies = 0, 0, 0, 0
         self.slow: Callable[[int], float] | None = None
         self.fails_at: int | None = None
         self.shade = 0
         self.faces: list[Face] = []
 
-    async def render(self, face: Face) -> np.ndarray:
+    async def render(self, face: Face, economy: bool = False) -> np.ndarray:
+        self.economies += economy
         number, self.drawn = self.drawn, self.drawn + 1
         if number == self.fails_at:
             raise ValueError("the renderer broke")
@@ -156,9 +170,8 @@ class Stage:
             clock=self.clock,
             cores=self.cores,
             workers=2,
-            renderer_factory=renderer,
             pipeline_factory=pipeline,
-            **{"measure": measure, "lane": self.lane, "setup": self.setup, **options},
+            **{"renderer_factory": renderer, "measure": measure, "lane": self.lane, "setup": self.setup, **options},
         )
 
     def play(self, script: Callable[[Session, "Log"], Awaitable[None]], **options: Any) -> "Log":

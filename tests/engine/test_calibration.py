@@ -10,9 +10,11 @@ def test_frames_are_paced_and_each_is_measured(fps: int) -> None:
     clock = VirtualClock()
     pipeline, renderer, lane = FakePipeline(6), FakeRenderer(clock, 6.0), InlineLane(clock, 2.0)
     measured = clock.run(calibrate(clock, lane, pipeline, renderer, fps))
-    assert len(measured.compute_ms) == 2 * fps and set(measured.compute_ms) == {8.0}
-    assert measured.busy_share == pytest.approx(0.008 * fps)
-    assert measured.motion_ms == pytest.approx(2.0 * fps / 60)
+    # A chunk of 20 ms may complete two frames of 60 fps: the second waits for the motion of the first.
+    assert len(measured.compute_ms) == 2 * fps and set(measured.compute_ms) == ({8.0, 10.0} if fps == 60 else {8.0})
+    # For each frame 2 ms of motion and 6 of drawing, and 2 for each chunk's rest.
+    assert measured.busy_share == pytest.approx(0.008 * fps + 0.002 * 50)
+    assert measured.motion_ms == pytest.approx(2.0 * (fps + 50) / 60)
     assert clock.now_ns() == pytest.approx(2000 * NS_PER_MS, rel=0.05)
     assert pipeline.heard == list(range(len(pipeline.heard))) and renderer.drawn == 2 * fps + renderer.workers
 

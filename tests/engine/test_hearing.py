@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.batching import drive
 from engine.hearing import Hearing
 from tests.engine.session_fakes import LIP, FakePipeline
 
@@ -29,6 +30,18 @@ def test_live_motion_is_that_of_its_sound(sizes: list[int], lookahead: int) -> N
             index += 1
         assert hearing.motion(index) is None
     assert hearing.known_ticks == 3 * begin
+
+
+def test_a_frame_hears_what_it_needs_and_listening_the_rest() -> None:
+    pipeline = FakePipeline(2)
+    hearing = Hearing(pipeline, assumes_silence=False)
+    hearing.append(LEVELS)
+    assert opening(hearing, 3) == loudness(3) and len(pipeline.heard) < 8
+    drive(hearing.listen())
+    assert len(pipeline.heard) > 50
+    for index in (4, 5, 40):
+        assert opening(hearing, index) == loudness(index)
+    assert pipeline.heard == sorted(set(pipeline.heard))
 
 
 def test_frames_left_out_are_computed_all_the_same() -> None:

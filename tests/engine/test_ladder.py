@@ -3,25 +3,26 @@ import itertools
 import pytest
 
 from engine.errors import ConfigError
-from engine.ladder import Ladder, LadderState
+from engine.ladder import LADDERS, Ladder, LadderState, Rung
 
 
 def drive(ladder: Ladder, state: LadderState, seconds: float, *, missed: bool, busy: float = 0.1, begin: int = 0):
     """Frames at the ladder's own rate; the state and the rates passed through."""
-    ticks, rates = begin, [ladder.fps(state)]
+    ticks, rates = begin, [ladder.rung(state)]
     while ticks < begin + seconds * 48_000:
-        period = 48_000 // ladder.fps(state)
+        period = 48_000 // ladder.rung(state).fps
         state = ladder.step(state, ticks, missed=missed, busy_ticks=round(busy * period))
-        if ladder.fps(state) != rates[-1]:
-            rates.append(ladder.fps(state))
+        if ladder.rung(state) != rates[-1]:
+            rates.append(ladder.rung(state))
         ticks += period
     return state, rates, ticks
 
 
 def test_steps_down_under_sustained_overload_and_no_further_than_its_end() -> None:
     ladder = Ladder(60)
-    assert drive(ladder, LadderState(), 0.9, missed=True)[1] == [60]
-    assert drive(ladder, LadderState(), 10, missed=True)[1] == [60, 30, 20]
+    assert drive(ladder, LadderState(), 0.9, missed=True)[1] == [Rung(60)]
+    assert drive(ladder, LadderState(), 10, missed=True)[1] == list(LADDERS[60])
+    assert LADDERS[60] == (Rung(60), Rung(30), Rung(20), Rung(20, economy=True))
 
 
 def test_a_single_miss_changes_nothing() -> None:
@@ -34,24 +35,32 @@ def test_a_single_miss_changes_nothing() -> None:
 def test_climbs_back_when_there_is_room() -> None:
     ladder = Ladder(60)
     state, _, now = drive(ladder, LadderState(), 5, missed=True)
-    assert ladder.fps(state) == 20
-    _, rates, _ = drive(ladder, state, 20, missed=False, begin=now)
-    assert rates == [20, 30, 60]
+    assert ladder.rung(state).economy
+    _, rates, _ = drive(ladder, state, 30, missed=False, begin=now)
+    assert rates == list(reversed(LADDERS[60]))
 
 
 def test_does_not_climb_to_what_would_not_fit() -> None:
     ladder = Ladder(60)
     state, _, now = drive(ladder, LadderState(), 1.02, missed=True)
-    assert ladder.fps(state) == 30
-    assert drive(ladder, state, 60, missed=False, busy=0.5, begin=now)[1] == [30]
+    assert ladder.rung(state) == Rung(30)
+    assert drive(ladder, state, 60, missed=False, busy=0.5, begin=now)[1] == [Rung(30)]
+
+
+def test_full_drawing_is_taken_back_only_where_its_cost_fits() -> None:
+    ladder = Ladder(20)
+    state, _, now = drive(ladder, LadderState(), 1.1, missed=True)
+    assert ladder.rung(state) == Rung(20, economy=True)
+    assert drive(ladder, state, 60, missed=False, busy=0.7, begin=now)[1] == [Rung(20, economy=True)]
+    assert drive(ladder, state, 60, missed=False, busy=0.6, begin=now)[1] == [Rung(20, economy=True), Rung(20)]
 
 
 def test_a_climb_that_fails_is_tried_ever_more_seldom() -> None:
     ladder, state, now, climbs = Ladder(30), LadderState(), 0, []
     while now < 300 * 48_000:
-        before = ladder.fps(state)
+        before = ladder.rung(state).fps
         state = ladder.step(state, now, missed=before == 30, busy_ticks=10)
-        if ladder.fps(state) > before:
+        if ladder.rung(state).fps > before:
             climbs.append(now)
         now += 48_000 // before
     waits = [(b - a) / 48_000 for a, b in itertools.pairwise(climbs)]

@@ -14,7 +14,6 @@ from engine.errors import AudioError, ConfigError
 from engine.pipeline import MotionFrame, Pipeline
 from engine.snapshot import load_state, save_state, state_arrays
 from engine.stages.log_mel import frame_start
-from models.spec import MEL_WINDOW
 from tests.bundles import face_template
 
 STAGES = (
@@ -90,7 +89,7 @@ def test_frame_comes_as_soon_as_its_lookahead_is_heard(make):
         frames, state = pipeline.step(audio[number : number + 10], state)
         given_at += [number + 10] * len(frames)
     for frame, heard in enumerate(given_at):
-        needed = frame_start(2 * (frame + 3) + 1) + MEL_WINDOW
+        needed = frame_start(2 * (frame + 3)) + 1
         assert needed <= heard < needed + 10
         # What the stages declare is that, to less than a sample's rounding.
         assert 0 <= pipeline.latency_ticks - (3 * needed - 800 * frame) < 3
@@ -100,7 +99,7 @@ def test_frame_comes_as_soon_as_its_lookahead_is_heard(make):
 def test_lookahead_is_tight(make, lookahead):
     """A change at the end of a frame's lookahead alters that frame; one beyond it does not."""
     pipeline, audio, frame = make(lookahead), sound(9600), 12
-    beyond = frame_start(2 * (frame + lookahead) + 1) + MEL_WINDOW
+    beyond = frame_start(2 * (frame + lookahead)) + 1
     base = run(pipeline, [audio])
     for change, alters in ((beyond, False), (beyond - 60, True)):
         other = audio.copy()
@@ -179,7 +178,7 @@ def test_landmarks_are_the_posed_template_plus_displacement(make):
 @pytest.mark.parametrize("lookahead", [0, 18])
 def test_latency_is_the_sum_of_what_stages_declare(make, lookahead):
     pipeline = make(lookahead)
-    assert pipeline.latency_ticks == 400 + 801 + 800 * lookahead
+    assert pipeline.latency_ticks == 3 + 800 * lookahead
     table = pipeline.describe()
     assert all(stage in table for stage in STAGES)
     assert table.splitlines()[-1].split()[0] == "sum" and f"{pipeline.latency_ms:.1f} ms" in table
@@ -196,7 +195,7 @@ def test_observer_sees_every_stage_of_every_frame(make):
     pipeline = make(2, observer=observe)
     pipeline.step(sound(1600), pipeline.init_state())
     assert set(seen) == set(STAGES)
-    assert seen.count("apc") == 5 and seen.count("geometry") == 3 and seen.count("chunker") == 1
+    assert seen.count("apc") == 6 and seen.count("geometry") == 4 and seen.count("chunker") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,263 @@
+r"""How much of which style is in a frame: intensities that are set become shares that move without a jump.
+
+A session wears at most one style, and fades from one to the next: two slots are enough. Every change of a share, a
+style put on or off as well as another intensity, takes 0.25 s, linearly; while a slider is dragged the share follows
+it with that lag. Only a stream's first frame has its style at once::
+
+    change_style(B)      |
+    share of A   1 ------\_______ 0      base + a * (A - base) + b * (B - base)
+    share of B   0 ------/-------- 1
+                         |  15  | frames
+
+A style whose share is and stays 0 is not run at all. When it begins to run, its networks take over the state that the
+base's networks have then: a style is the base with its weights moved a little, so its units mean the same and it goes
+on in the middle of the word, and a style that equals the base gives exactly the base's motion; what differs is
+forgotten while the share is still small. (Replaying the last frames through it would need them kept, and would cost
+dozens of network calls within one frame.)
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backend import NetworkState, Tensors
+from engine.batching import NetworkServer, Work
+from engine.stages.liveliness import PLAIN, Manner
+from models.spec import MOTION_HZ
+
+FADE_FRAMES = MOTION_HZ // 4
+MAX_INTENSITY = 1.5
+SLOTS = ("first", "second")
+_FACTORS = 0.2, 5.0
+"""Beyond these no face blinks or looks about, however strong a style is."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenStyle:
+    """A style ready to run, shared by all sessions that wear it.
+
+    Attributes:
+        name: What it is called.
+        motion: Its motion generator, normalised as the bundle's.
+        head_pose: Its head pose network.
+        temperature: Factor on the deviation of its head poses.
+        limits: float64 (6,), rad and fu, beyond which its head is pulled back.
+        manner: Blinks and gaze.
+    """
+
+    name: str
+    motion: NetworkServer
+    head_pose: NetworkServer
+    temperature: float
+    limits: NDArray[np.float64]
+    manner: Manner
+
+
+@dataclass(frozen=True)
+class Worn:
+    """A style in a slot; the number tells it from all that were there before."""
+
+    serial: int
+    style: OpenStyle
+
+
+@dataclass(frozen=True)
+class Steering:
+    """The styles of a session, as set.
+
+    Attributes:
+        slots: The style that is worn, and the one before it.
+        current: The slot that is worn; the other one's style fades.
+        intensity: Of the worn style, 0 to ``MAX_INTENSITY``.
+        serials: Styles put on so far.
+    """
+
+    slots: tuple[Worn | None, Worn | None] = (None, None)
+    current: int = 0
+    intensity: float = 1.0
+    serials: int = 0
+
+    def wearing(self, style: OpenStyle | None) -> "Steering":
+        """Put another style on, or none. A style that was worn before this one, and still fades, is gone at once."""
+        worn, other = self.slots[self.current], 1 - self.current
+        if (worn.style if worn else None) is style:
+            return self
+        before = self.slots[other]
+        if style is not None and before is not None and before.style is style:
+            return replace(self, current=other)
+        slot = None if style is None else Worn(self.serials + 1, style)
+        slots = (slot, worn) if other == 0 else (worn, slot)
+        return replace(self, slots=slots, current=other, serials=self.serials + 1)
+
+    def goal(self, slot: int) -> float:
+        """The share that a slot's style moves to."""
+        return float(self.intensity) if slot == self.current and self.slots[slot] is not None else 0.0
+
+
+NO_STYLE = Steering()
+
+
+@dataclass(frozen=True)
+class Share:
+    """A style's part in one frame.
+
+    Attributes:
+        slot: Where stages keep what its networks remember.
+        run: Number of the run that this frame belongs to: a stage that knows another one begins from the base.
+        style: The style.
+        weight: Its share, 0 to ``MAX_INTENSITY``.
+    """
+
+    slot: str
+    run: int
+    style: OpenStyle
+    weight: float
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """Where a slot's share is.
+
+    Attributes:
+        serial: Of the style that it belongs to; 0 for none.
+        run: As in ``Share``; 0 while it does not run.
+        start: Share at which the present move began.
+        goal: Share at which it ends.
+        age: Frames since.
+    """
+
+    serial: int = 0
+    run: int = 0
+    start: float = 0.0
+    goal: float = 0.0
+    age: int = FADE_FRAMES
+
+    @property
+    def weight(self) -> float:
+        """The share now."""
+        if self.age >= FADE_FRAMES:
+            return self.goal
+        return self.start + (self.goal - self.start) * self.age / FADE_FRAMES
+
+
+@dataclass(frozen=True)
+class StyleMixState:
+    """What the mix remembers.
+
+    Attributes:
+        begun: Whether a frame was made.
+        runs: Runs begun so far.
+        slots: By the names of ``SLOTS``.
+    """
+
+    begun: bool
+    runs: int
+    slots: Mapping[str, SlotState]
+
+
+class StyleMix:
+    """What is set in, the shares of one frame out."""
+
+    lookahead_ticks = 0
+
+    def init_state(self) -> StyleMixState:
+        """No style, before the first frame."""
+        return StyleMixState(False, 0, dict.fromkeys(SLOTS, SlotState()))
+
+    def step(self, x: Steering, state: StyleMixState) -> tuple[tuple[Share, ...], StyleMixState]:
+        """Move the shares on by one frame; those that are and stay 0 are left out."""
+        if state.begun and x.slots == (None, None) and not any(slot.serial for slot in state.slots.values()):
+            return (), state
+        shares, runs, slots = [], state.runs, {}
+        for number, name in enumerate(SLOTS):
+            worn, slot, goal = x.slots[number], state.slots[name], x.goal(number)
+            if slot.serial != (worn.serial if worn else 0):
+                slot = SlotState(worn.serial if worn else 0)
+            if goal != slot.goal:
+                # A stream begins as it is set; later everything fades.
+                slot = replace(slot, start=slot.weight, goal=goal, age=0 if state.begun else FADE_FRAMES)
+            slot = replace(slot, age=min(slot.age + 1, FADE_FRAMES))
+            if worn is None or (slot.weight == 0 and goal == 0):
+                slot = replace(slot, run=0)
+            else:
+                if slot.run == 0:
+                    runs += 1
+                    slot = replace(slot, run=runs)
+                shares.append(Share(name, slot.run, worn.style, slot.weight))
+            slots[name] = slot
+        return tuple(shares), StyleMixState(True, runs, slots)
+
+    def flush(self, state: StyleMixState) -> tuple[Share, ...]:
+        """Nothing is held back."""
+        return ()
+
+
+def manner(shares: Sequence[Share]) -> Manner:
+    """Blinks and gaze of a face that has these shares of styles."""
+    if not shares:
+        return PLAIN
+    factors = {
+        field.name: 1 + sum(share.weight * (getattr(share.style.manner, field.name) - 1) for share in shares)
+        for field in fields(Manner)
+    }
+    return Manner(**{name: min(_FACTORS[1], max(_FACTORS[0], factor)) for name, factor in factors.items()})
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What a style's network remembers, in the state of the stage that asks it.
+
+    Attributes:
+        run: The run that it belongs to.
+        network: The network's state.
+    """
+
+    run: int
+    network: NetworkState
+
+
+Voices = Mapping[str, Voice]
+
+
+def no_voices(like: NetworkState) -> Voices:
+    """Voices that have not begun; ``like`` is a state of the base's network."""
+    return dict.fromkeys(SLOTS, Voice(0, like))
+
+
+def ask_styles(
+    servers: Iterable[tuple[Share, NetworkServer]], inputs: Tensors, base: NetworkState, voices: Voices
+) -> Work[tuple[list[tuple[Share, Tensors]], Voices]]:
+    """Ask the same of several styles.
+
+    Args:
+        servers: The styles' networks.
+        inputs: What the base's network was asked.
+        base: The state in which it was.
+        voices: As from ``no_voices`` or the last call.
+
+    Returns:
+        The outputs of each, and the next voices.
+    """
+    answers, following = [], dict(voices)
+    for share, server in servers:
+        voice = voices[share.slot]
+        outputs, network = yield from server.ask(inputs, voice.network if voice.run == share.run else base)
+        answers.append((share, outputs))
+        following[share.slot] = Voice(share.run, network)
+    return answers, following
+
+
+def mixed(base: NDArray[Any], parts: Iterable[tuple[float, NDArray[Any]]]) -> NDArray[Any]:
+    """The base plus the sum of weight * (style - base); exactly the base where the styles equal it.
+
+    Args:
+        base: Any shape.
+        parts: Weight and array, of the same shape, of each style.
+    """
+    result = base
+    for weight, style in parts:
+        result = result + base.dtype.type(weight) * (style - base)
+    return result

@@ -1,0 +1,128 @@
+"""Styles made ready to run: opened once, tried out, and shared by all sessions that wear them."""
+
+import hashlib
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artefacts.bundle import Bundle
+from engine.artefacts.style import Style
+from engine.backend import Network, Tensors
+from engine.backend_onnx import OnnxNetwork
+from engine.batching import NetworkServer, Place, Work
+from engine.errors import ArtefactError
+from engine.hearing import MotionPipeline
+from engine.pipeline import MotionFrame
+from engine.stages.liveliness import Manner
+from engine.stages.style_mix import NO_STYLE, OpenStyle, Steering
+from models.spec import APC_UNITS, MELS_PER_MOTION, MOTION_DIM, POSE_DIM
+
+_TRIAL_STEPS = 3
+
+
+class Wardrobe:
+    """The styles that are worn, on one bundle. Not thread-safe.
+
+    The same style is opened once, however many sessions wear it, and is let go with the last of them.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._open: weakref.WeakValueDictionary[tuple[str, ...], OpenStyle] = weakref.WeakValueDictionary()
+
+    def open(self, style: Style) -> OpenStyle:
+        """Make a style ready to run.
+
+        Raises:
+            ArtefactError: It belongs to another bundle, cannot be run, or gives what is no motion.
+        """
+        key = _identity(style)
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = open_style(style, self._bundle)
+        return found
+
+
+def open_style(style: Style, bundle: Bundle, *, threads: int = 1) -> OpenStyle:
+    """Load a style's networks and try them out.
+
+    Args:
+        style: As from ``load_style``.
+        bundle: The bundle that it shall run beside.
+        threads: Threads that one call may use.
+
+    Raises:
+        ArtefactError: It belongs to another bundle, cannot be run, or gives what is no motion.
+    """
+    style.check_fits(bundle)
+    motion, head_pose = (_open_network(style, name, threads) for name in ("motion", "headpose"))
+    still = np.zeros((1, 1, 2 * POSE_DIM), np.float32)
+    feature = np.zeros((1, 1, APC_UNITS), np.float32)
+    pair = np.zeros((1, 1, MELS_PER_MOTION * APC_UNITS), np.float32)
+    _try(style, "motion", motion, {"features": pair, "lookahead": np.zeros(1, np.int64)}, {"displacement": MOTION_DIM})
+    _try(style, "headpose", head_pose, {"pose": still, "features": feature}, {"mean": POSE_DIM, "sigma": POSE_DIM})
+    settings = style.manifest
+    return OpenStyle(
+        name=style.name,
+        motion=NetworkServer(motion, Place.STYLE_MOTION),
+        head_pose=NetworkServer(head_pose, Place.STYLE_HEAD_POSE),
+        temperature=settings.pose.temperature,
+        limits=np.array(settings.pose.limits, np.float64),
+        manner=Manner(**settings.life.model_dump()),
+    )
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A pipeline in a style from its first frame on, whatever it is told: to measure what that takes."""
+
+    pipeline: MotionPipeline
+    style: OpenStyle
+
+    @property
+    def latency_ticks(self) -> int:
+        """As of the pipeline."""
+        return self.pipeline.latency_ticks
+
+    def init_state(self) -> object:
+        """As of the pipeline."""
+        return self.pipeline.init_state()
+
+    def work(
+        self, block: NDArray[np.float32], state: object, steering: Steering
+    ) -> Work[tuple[list[MotionFrame], object]]:
+        """As of the pipeline, in the style."""
+        frames, following = yield from self.pipeline.work(block, state, NO_STYLE.wearing(self.style))
+        return list(frames), following
+
+
+def _open_network(style: Style, name: str, threads: int) -> OnnxNetwork:
+    try:
+        return OnnxNetwork(style.graphs[name], style.manifest.networks[name], threads=threads)
+    except ArtefactError as error:
+        raise ArtefactError(
+            f"The style {style.name!r}: its network {name} cannot be loaded, or is not what its manifest says; "
+            "fetch or train the style again."
+        ) from error
+
+
+def _try(style: Style, name: str, network: Network, inputs: Tensors, widths: dict[str, int]) -> None:
+    """Run a few steps on nothing: what fails or is no number fails here, and not in the midst of a session."""
+    state, sound = network.init_state(), True
+    try:
+        for _ in range(_TRIAL_STEPS):
+            outputs, state = network.run(inputs, state)
+            sound = sound and all(outputs[key].shape == (1, 1, width) for key, width in widths.items())
+            sound = sound and all(bool(np.isfinite(array).all()) for array in (*outputs.values(), *state.values()))
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own.
+        raise ArtefactError(f"The style {style.name!r}: its network {name} cannot be run; train it again.") from error
+    if not sound:
+        raise ArtefactError(f"The style {style.name!r}: its network {name} gives no motion; train it again.")
+
+
+def _identity(style: Style) -> tuple[str, ...]:
+    """What tells a style from every other: its manifest and its graphs."""
+    digests = (hashlib.sha256(style.graphs[name]).hexdigest() for name in sorted(style.graphs))
+    return style.manifest.model_dump_json(), *digests
