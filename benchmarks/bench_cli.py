@@ -11,20 +11,20 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from benchmarks import pushed as pushed_speech
 from benchmarks import scenarios
+from benchmarks import throughput as side_by_side
 from benchmarks.bench_report import html_page, terminal
 from benchmarks.comparison import DEFAULT_TOLERANCE, compare, load_report, same_machine
 from benchmarks.probe import ProbeRenderer, true_opening
 from benchmarks.recording import load_speech
-from engine.artefacts.avatar import Avatar
+from benchmarks.webrtc_bench import BROWSER_LOOKAHEAD
+from benchmarks.webrtc_bench import webrtc as call_from_browser
 from engine.artefacts.bundle import Bundle, load_bundle
-from engine.backend import Networks
-from engine.backend_onnx import open_networks
 from engine.clock import MonotonicClock
-from engine.engine import Engine
+from engine.engine import PUSHED_LOOKAHEAD, Engine
 from engine.errors import ConfigError, OutputError
-from engine.instruments import Instruments, Trace
-from engine.lanes import FrameRenderer, ProcessRenderer
+from engine.lanes import ProcessRenderer
 from engine.pipeline import Pipeline
 from models.spec import MAX_LOOKAHEAD
 from streaming.avatars import resolve_avatar
@@ -69,12 +69,12 @@ def latency(
     old: OldPath = None,
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
-    """Mouth-to-frame latency of every frame, missed frames, jitter; and of bursts after silence."""
-    bench = Bench(bundle, avatar, workers, Trace() if trace else None)
+    """Mouth-to-frame latency of every frame, missed frames, jitter; and of syllables after silence."""
+    bench = Bench(bundle, avatar, workers, tracing=trace is not None)
     settings = _settings(speech, seconds, fps, lookahead, budget)
-    found = bench.run(lambda engine: scenarios.latency(engine, settings, bench.clock, bench.instruments, bench.opening))
-    if trace is not None and bench.instruments.trace is not None:
-        _write(trace, bench.instruments.trace.to_json())
+    found = bench.run(lambda opened: scenarios.latency(opened, settings, bench.clock, bench.opening))
+    if trace is not None:
+        _write(trace, bench.trace)
     _conclude(found, report, page, old, tolerance)
 
 
@@ -95,9 +95,7 @@ def lookahead(
     """The same for lookahead 0, 3, 6, 9, 12 and 18."""
     bench = Bench(bundle, avatar, workers)
     settings = _settings(speech, seconds, fps, MAX_LOOKAHEAD, budget)
-    found = bench.run(
-        lambda engine: scenarios.lookahead(engine, settings, bench.clock, bench.instruments, bench.opening)
-    )
+    found = bench.run(lambda opened: scenarios.lookahead(opened, settings, bench.clock, bench.opening))
     _conclude(found, report, page, old, tolerance)
 
 
@@ -119,7 +117,32 @@ def throughput(
     """Sessions side by side, one more until the engine refuses."""
     bench = Bench(bundle, avatar, workers)
     settings = _settings(speech, seconds, fps, lookahead, budget)
-    found = bench.run(lambda engine: scenarios.throughput(engine, settings, bench.clock))
+    found = bench.run(lambda opened: side_by_side.throughput(opened, settings, bench.clock))
+    _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def pushed(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 60,
+    fps: Fps = 30,
+    lookahead: Lookahead = PUSHED_LOOKAHEAD,
+    budget: Latency = "auto",
+    bundle: BundlePath = None,
+    workers: Workers = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    trace: TracePath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """Speech faster than real time: the first frame of an utterance, and silence after an interruption."""
+    bench = Bench(bundle, avatar, workers, tracing=trace is not None)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    found = bench.run(lambda opened: pushed_speech.pushed(opened, settings, bench.clock))
+    if trace is not None:
+        _write(trace, bench.trace)
     _conclude(found, report, page, old, tolerance)
 
 
@@ -141,31 +164,54 @@ def soak(
     """A long session: memory after its first minute, picture against sound."""
     bench = Bench(bundle, avatar, workers)
     settings = _settings(speech, seconds, fps, lookahead, budget)
-    found = bench.run(lambda engine: scenarios.soak(engine, settings, bench.clock))
+    found = bench.run(lambda opened: scenarios.soak(opened, settings, bench.clock))
     _conclude(found, report, page, old, tolerance)
 
 
-class Bench:
-    """A live engine whose stages are timed and whose pictures carry the opening of their lips."""
+@app.command()
+def webrtc(
+    speech: Speech = SPEECH,
+    avatar: Annotated[str, typer.Option("--avatar", help="A shipped avatar's name.")] = "ada",
+    seconds: Seconds = 60,
+    fps: Fps = 30,
+    lookahead: Lookahead = BROWSER_LOOKAHEAD,
+    budget: Latency = "auto",
+    codec: Annotated[str, typer.Option(help="Of the picture: VP8 or H264.")] = "VP8",
+    bundle: BundlePath = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """Mouth to glass: a browser calls the server, hears and sees the avatar, and measures both."""
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    _conclude(call_from_browser(settings, avatar=avatar, codec=codec, bundle=bundle), report, page, old, tolerance)
 
-    def __init__(
-        self, bundle: Path | None, avatar: str, workers: int | None = None, trace: Trace | None = None
-    ) -> None:
+
+class Bench:
+    """A live engine whose pictures carry the opening of their lips.
+
+    Attributes:
+        clock: The engine's.
+        trace: Of the last run, in the Chrome trace-event format, if it was asked for.
+    """
+
+    def __init__(self, bundle: Path | None, avatar: str, workers: int | None = None, *, tracing: bool = False) -> None:
         """Open the artefacts.
 
         Args:
             bundle: Folder of the networks; by default those that ship.
             avatar: As ``streaming.avatars.resolve_avatar`` takes it.
             workers: Processes in which a session draws; by default as many as cores, at most 2.
-            trace: Records every stage of every frame, if given.
+            tracing: Whether to record every stage of every frame.
 
         Raises:
             MienError: One of them cannot be used.
         """
         self.clock = MonotonicClock()
-        self.instruments = Instruments(self.clock.now_ns, trace)
+        self.trace = ""
+        self._tracing = tracing
         self._bundle: Bundle = load_bundle(bundle)
-        self._networks: Networks = open_networks(self._bundle, threads=1)
         self._avatar = resolve_avatar(avatar)
         self._workers = workers or min(2, os.cpu_count() or 1)
 
@@ -176,34 +222,26 @@ class Bench:
             async with Engine(
                 self._bundle,
                 clock=self.clock,
-                renderer_factory=self._renderer,
-                pipeline_factory=self._pipeline,
+                renderer_factory=lambda avatar: ProbeRenderer(ProcessRenderer(avatar, self._workers)),
             ) as engine:
+                if self._tracing:
+                    engine.start_trace()
 
                 def open_session(**options: Any) -> Any:
-                    return engine.session(avatar=self._avatar, observer=self._observe, **options)
+                    return engine.session(avatar=self._avatar, **options)
 
-                return await scenario(open_session)
+                found = await scenario(open_session)
+                if self._tracing:
+                    self.trace = engine.trace()
+                return found
 
         return asyncio.run(main())
 
     def opening(self, speech: NDArray[np.float32], lookahead: int) -> NDArray[np.float64]:
         """The opening of the lips in each motion frame, computed offline."""
-        pipeline = Pipeline(self._bundle, self._avatar, lookahead, networks=self._networks)
+        pipeline = Pipeline(self._bundle, self._avatar, lookahead)
         frames, state = pipeline.step(speech, pipeline.init_state())
         return true_opening([*frames, *pipeline.flush(state)])
-
-    def _observe(self, stage: str, number: int, began_ns: int, ended_ns: int) -> None:
-        # The session's own "motion" is the whole pipeline; one of the pipeline's stages has that name too.
-        name = "pipeline" if stage == "motion" else stage
-        self.instruments.add(name, began_ns, ended_ns, frame=number)
-
-    def _renderer(self, avatar: Avatar) -> FrameRenderer:
-        return ProbeRenderer(ProcessRenderer(avatar, self._workers))
-
-    def _pipeline(self, avatar: Avatar, lookahead: int, seed: int) -> Pipeline:
-        observe = self.instruments.observe
-        return Pipeline(self._bundle, avatar, lookahead, seed, networks=self._networks, observer=observe)
 
 
 def _settings(speech: Path, seconds: float, fps: int, lookahead: int, budget: str) -> scenarios.Settings:
@@ -211,7 +249,9 @@ def _settings(speech: Path, seconds: float, fps: int, lookahead: int, budget: st
         wanted: float | str = "auto" if budget == "auto" else float(budget)
     except ValueError as error:
         raise ConfigError(f"The budget is a number of ms or auto, not {budget}.") from error
-    return scenarios.Settings(load_speech(speech), seconds, fps, lookahead, wanted)
+    # The impulse test wants a word after a pause, which any recording may lack.
+    voice = load_speech(SPEECH)
+    return scenarios.Settings(load_speech(speech), seconds, fps, lookahead, wanted, voice=voice)
 
 
 def _conclude(

@@ -12,7 +12,7 @@ from benchmarks.comparison import Change
 
 Report = dict[str, Any]
 
-_STYLE = """
+STYLE = """
 :root{--fg:#1d2330;--soft:#667085;--bg:#fbfbfd;--card:#fff;--line:#e3e6ec;
 --a:#3b6fd4;--b:#a9c2f0;--c:#e0912f;--d:#c2453c;--e:#4f9d69}
 @media(prefers-color-scheme:dark){:root{--fg:#e6e9ef;--soft:#98a2b3;--bg:#12151c;--card:#1a1e27;--line:#2c3340;
@@ -36,11 +36,15 @@ svg text.mark{fill:var(--d);stroke:var(--card);stroke-width:4px;paint-order:stro
 path[class^=line]{fill:none;stroke-width:2}circle{fill:var(--card);stroke-width:2}
 """
 
+_PUSHED = ("first_frame_ms", "lips_ms", "mouth_at_rest_ms", "queues_empty_ms", "sound_after_ms")
+
 _TITLES = {
     "latency": "Mouth to frame",
     "lookahead": "Latency by lookahead",
     "throughput": "Sessions side by side",
+    "pushed": "Pushed speech",
     "soak": "A long session",
+    "webrtc": "Mouth to glass in a browser",
 }
 
 
@@ -91,16 +95,16 @@ def html_page(report: Report, changes: Sequence[Change] = ()) -> str:
     for title, text, plot in _plots(report):
         body.append(f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{plot}</section>")
     for title, head, rows in _tables(report):
-        body.append(f"<section><h2>{escape(title)}</h2>{_html_table(head, rows)}</section>")
+        body.append(f"<section><h2>{escape(title)}</h2>{html_table(head, rows)}</section>")
     if changes:
         rows = [(c.name, f"{c.old:g}", f"{c.new:g}", f"{c.limit:g}", "worse" if c.regressed else "ok") for c in changes]
         head = ("figure", "then", "now", "allowed", "")
-        body.append(f"<section><h2>Against the earlier report</h2>{_html_table(head, rows)}</section>")
+        body.append(f"<section><h2>Against the earlier report</h2>{html_table(head, rows)}</section>")
     rows = [(key, str(value)) for key, value in {**settings, **_flat(machine)}.items()]
-    body.append(f"<section><h2>Settings and machine</h2>{_html_table(('what', 'value'), rows)}</section>")
+    body.append(f"<section><h2>Settings and machine</h2>{html_table(('what', 'value'), rows)}</section>")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien bench {report["scenario"]}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
         f"<body>{''.join(body)}</body></html>\n"
     )
 
@@ -117,22 +121,48 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
         yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
         yield "interval jitter, p99", f"{report['interval_jitter_ms']['p99']:.2f} ms"
         impulse = report["impulse_ms"]
-        yield "burst to moving lips, p50", f"{impulse['p50']:.0f} ms"
-        yield "bursts answered", f"{impulse['answered']} of {impulse['bursts']}"
+        yield "syllables answered", f"{impulse['answered']} of {impulse['syllables']}"
+        yield "syllable to moving lips, p50", f"{impulse['p50']:.0f} ms"
+        if "lips" in impulse:
+            yield "of it, the lips' own lag", f"{impulse['lips']['p50']:+.0f} ms"
+            yield "of it, latency, p50", f"{impulse['latency']['p50']:.1f} ms"
+            yield "latency of a syllable, max", f"{impulse['latency']['max']:.1f} ms"
         yield "A/V offset, max", f"{report['av_offset_ms']['max']:.1f} ms"
         yield "sound gaps", str(report["gaps"])
     elif scenario == "throughput":
         yield "sessions admitted", str(report["sessions_admitted"])
         yield "at", f"{report['fps']} fps"
         yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
-        yield "frames late, p99", f"{report['late_ms']['p99']:.2f} ms"
+        yield "p99 beyond budget, worst session", f"{report['beyond_budget_ms']['max']:+.1f} ms"
         yield "ladder steps", str(report["ladder_steps"])
+    elif scenario == "pushed":
+        yield "budget", f"{report['budget_ms']:.1f} ms"
+        yield "utterances answered", f"{report['answered']} of {report['utterances']}"
+        yield "interruptions that came to rest", f"{report['rested']} of {report['interrupted']}"
+        yield "320 ms of speech to first frame, p50", f"{report['first_frame_ms']['p50']:.1f} ms"
+        yield "to first frame, max", f"{report['first_frame_ms']['max']:.1f} ms"
+        yield "interruption to mouth at rest, p50", f"{report['mouth_at_rest_ms']['p50']:.1f} ms"
+        yield "to mouth at rest, max", f"{report['mouth_at_rest_ms']['max']:.1f} ms"
+        yield "to empty queues, max", f"{report['queues_empty_ms']['max']:.1f} ms"
+        yield "sound after an interruption, max", f"{report['sound_after_ms']['max']:.1f} ms"
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
     elif scenario == "soak":
         growth = report["rss_growth_mb"]
         yield "memory growth", "not known here" if growth is None else f"{growth:.1f} MB"
         yield "A/V offset, max", f"{report['av_offset_ms']['max']:.1f} ms"
         yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
         yield "drift", f"{report['drift_ppm']:.1f} ppm"
+    elif scenario == "webrtc":
+        glass, offset = report["mouth_to_glass_ms"], report["av_offset_ms"]
+        yield "budget", f"{report['budget_ms']:.1f} ms"
+        yield "mouth to glass, p50", f"{glass['p50']:.1f} ms"
+        yield "mouth to glass, p95", f"{glass['p95']:.1f} ms"
+        yield "beyond the budget, p95", f"{glass['p95'] - report['budget_ms']:+.1f} ms"
+        yield "A/V offset, p50", f"{offset['p50']:+.1f} ms"
+        yield "A/V offset, p5 to p95", f"{offset['p5']:+.1f} to {offset['p95']:+.1f} ms"
+        yield "frames received", f"{report['fps_received']:.2f} fps"
+        yield "freezes", str(report["freezes"])
+        yield "frames missed by the engine", str(report["missed_frames"])
     else:
         for frames, run in report["runs"].items():
             yield f"lookahead {frames}: p99 of {run['budget_ms']:.0f} ms", f"{run['mouth_to_frame_ms']['p99']:.1f} ms"
@@ -141,9 +171,14 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
 def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
     """Title, head and rows."""
     quantiles = ("p50", "p95", "p99", "max")
-    if report["scenario"] == "latency":
+    if report["scenario"] == "pushed":
+        names = {name: name.removesuffix("_ms").replace("_", " ") for name in _PUSHED}
+        rows = [(text, *(f"{report[name][q]:.1f}" for q in quantiles)) for name, text in names.items()]
+        yield "pushed speech, ms", ("until", *quantiles), rows
+    if report["scenario"] in ("latency", "pushed"):
         rows = [(name, *(f"{row[q]:.2f}" for q in quantiles)) for name, row in report["stages"].items()]
         yield "stages, ms", ("stage", *quantiles), rows
+    if report["scenario"] in ("latency", "pushed", "webrtc"):
         yield "budget, ms", ("part", "ms"), [(name, f"{value:.1f}") for name, value in report["budget"].items()]
     if report["scenario"] == "lookahead":
         rows = []
@@ -151,8 +186,15 @@ def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], list[tuple[s
             measured, impulse = run["mouth_to_frame_ms"], run["impulse_ms"]
             shown = [f"{value:.1f}" for value in (run["budget_ms"], measured["p50"], measured["p99"], measured["max"])]
             rows.append((frames, *shown, f"{impulse['p50']:.0f}", f"{run['missed_frames']} of {run['frames']}"))
-        head = ("lookahead", "budget", "p50", "p99", "max", "burst to lips", "missed")
+        head = ("lookahead", "budget", "p50", "p99", "max", "syllable to lips", "missed")
         yield "mouth to frame by lookahead, ms", head, rows
+    if report["scenario"] == "throughput":
+        rows = []
+        for number, row in report["sessions"].items():
+            measured = row["mouth_to_frame_ms"]
+            shown = [f"{v:.1f}" for v in (row["budget_ms"], measured["p50"], measured["p99"], measured["max"])]
+            rows.append((number, *shown, f"{row['missed_frames']} of {row['frames']}"))
+        yield "mouth to frame by session, ms", ("session", "budget", "p50", "p99", "max", "missed"), rows
     if report["scenario"] == "throughput" and report["refusal"]:
         yield "why no more", ("the engine's answer",), [(report["refusal"],)]
 
@@ -186,13 +228,24 @@ def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
         lines = {
             "budget": [(x, run["budget_ms"]) for x, run in runs.items()],
             "p99": [(x, run["mouth_to_frame_ms"]["p99"]) for x, run in runs.items()],
-            "burst": [(x, run["impulse_ms"]["p50"]) for x, run in runs.items()],
+            "syllable": [(x, run["impulse_ms"]["p50"]) for x, run in runs.items()],
         }
         yield (
             "Latency by lookahead",
-            "Declared budget, measured p99, and the time from a burst to lips that move (they may know it before).",
+            "Declared budget, measured p99, and the time from a syllable's first sample to lips that move.",
             charts.curves(lines, "lookahead, ms", "ms"),
         )
+    elif scenario == "pushed":
+        texts = {
+            "first_frame_ms": "From the push of the first 320 ms of an utterance to its first frame.",
+            "mouth_at_rest_ms": "From an interruption to the first frame from which the mouth is at rest.",
+        }
+        for name, text in texts.items():
+            values, title = series[name], name.removesuffix("_ms").replace("_", " ").capitalize()
+            yield title, text, charts.histogram(values, {"goal 50 ms": 50.0}, "ms", each="utterances")
+    elif scenario == "throughput":
+        rows = {f"session {number}": row["mouth_to_frame_ms"] for number, row in report["sessions"].items()}
+        yield "Mouth to frame", "By session: bar to p50, light to p95, orange p99, red max.", charts.spreads(rows, "ms")
     elif scenario == "soak" and series["rss_mb"]:
         memory = series["rss_mb"]
         yield (
@@ -202,7 +255,8 @@ def _plots(report: Report) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; rows with a cell "worse" are marked."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     lines = ""
     for row in rows:

@@ -13,22 +13,30 @@ _LEAST_SPAN: Final = 10.0
 _Scale = Callable[[float], float]
 
 
-def histogram(values: Sequence[float], marks: Mapping[str, float], unit: str) -> str:
+def histogram(
+    values: Sequence[float],
+    marks: Mapping[str, float],
+    unit: str,
+    least_span: float = _LEAST_SPAN,
+    each: str = "frames",
+) -> str:
     """How often a value occurs.
 
     Args:
         values: What was measured.
         marks: Vertical lines by their label, such as the budget.
         unit: Of the values.
+        least_span: Of the axis.
+        each: What is counted.
     """
     height = 240
-    low, high = _span([*values, *marks.values()], least=_LEAST_SPAN)
+    low, high = _span([*values, *marks.values()], least=least_span)
     width = (high - low) / _BINS
     counts = [0] * _BINS
     for value in values:
         counts[min(_BINS - 1, int((value - low) / width))] += 1
     x, y = _linear(low, high, _LEFT, WIDTH - _RIGHT), _linear(0, max([*counts, 1]), height - _BOTTOM, _TOP)
-    parts = _axes(height, (low, high, x, unit), (0, max([*counts, 1]), y, "frames"))
+    parts = _axes(height, (low, high, x, unit), (0, max([*counts, 1]), y, each))
     for number, count in enumerate(counts):
         if count:
             left, right = x(low + number * width), x(low + (number + 1) * width)
@@ -146,6 +154,23 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x_unit: str, y_un
         ends.append(at)
         parts.append(f'<text x="{x(points[-1][0]) + 8:.1f}" y="{at:.1f}">{_say(name)}</text>')
     return _svg(height, parts, "Curves")
+
+
+def traces(lines: Mapping[str, Sequence[tuple[float, float]]], x_unit: str, y_unit: str) -> str:
+    """Lines through many points each, with a legend above."""
+    height = 200
+    everything = [point for points in lines.values() for point in points]
+    left, right = _span([x for x, _ in everything], room=0.0)
+    low, high = _span([0.0, *(y for _, y in everything)], least=1e-3)
+    x, y = _linear(left, right, _LEFT, WIDTH - _RIGHT), _linear(low, high, height - _BOTTOM, _TOP)
+    parts = _axes(height, (left, right, x, x_unit), (low, high, y, y_unit))
+    for number, (name, points) in enumerate(lines.items()):
+        path = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
+        at = WIDTH - _RIGHT - 150 * (len(lines) - number)
+        parts.append(f'<path class="line{number % 4}" d="M{path}"/>')
+        parts.append(f'<path class="line{number % 4}" d="M{at} {_TOP - 14}h20"/>')
+        parts.append(f'<text x="{at + 26}" y="{_TOP - 10}">{_say(name)}</text>')
+    return _svg(height, parts, "Over time")
 
 
 def _axes(height: int, across: tuple[float, float, _Scale, str], up: tuple[float, float, _Scale, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Two reports of one scenario: what has become worse beyond the tolerance."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +33,37 @@ _LATENCY = (
     Metric("mouth_to_frame_ms.p99", 1.0),
     Metric("mouth_to_frame_ms.max", 5.0),
     Metric("impulse_ms.max", 17.0),
+    Metric("impulse_ms.latency.p50", 2.0),
+    Metric("impulse_ms.answered", 0.0, higher_is_better=True),
     Metric("stages.*.p95", 0.5),
 )
 METRICS: Final = {
     "latency": _LATENCY,
-    "lookahead": tuple(Metric(f"runs.*.{m.path}", m.slack) for m in _LATENCY if not m.path.startswith("stages")),
-    "throughput": (Metric("sessions_admitted", 0.0, higher_is_better=True), Metric("missed_frames", 0.0)),
+    "lookahead": tuple(replace(m, path=f"runs.*.{m.path}") for m in _LATENCY if not m.path.startswith("stages")),
+    "throughput": (
+        Metric("sessions_admitted", 0.0, higher_is_better=True),
+        Metric("missed_frames", 0.0),
+        Metric("beyond_budget_ms.max", 2.0),
+    ),
+    "pushed": (
+        Metric("budget_ms", 1.0),
+        Metric("first_frame_ms.p50", 2.0),
+        Metric("first_frame_ms.p99", 5.0),
+        Metric("mouth_at_rest_ms.p50", 5.0),
+        Metric("mouth_at_rest_ms.p99", 17.0),
+        Metric("queues_empty_ms.max", 1.0),
+        Metric("sound_after_ms.max", 1.0),
+        Metric("missed_frames", 0.0),
+        Metric("stages.*.p95", 0.5),
+    ),
+    "webrtc": (
+        Metric("budget_ms", 1.0),
+        Metric("fps_received", 0.3, higher_is_better=True),
+        Metric("freezes", 0.0),
+        Metric("missed_frames", 0.0),
+        Metric("mouth_to_glass_ms.p50", 5.0),
+        Metric("mouth_to_glass_ms.p95", 10.0),
+    ),
     "soak": (Metric("rss_growth_mb", 1.0), Metric("av_offset_ms.max", 1.0), Metric("missed_frames", 0.0)),
 }
 

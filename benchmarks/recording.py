@@ -5,6 +5,7 @@ sample was captured. What it measures against is that clock, not the times at wh
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.probe import read_opening
-from benchmarks.timing import NS_PER_TICK, source_offsets
+from benchmarks.timing import NS_PER_TICK, SEARCH, source_offsets
 from engine.clock import Clock
 from engine.errors import MienError
+from engine.intake import Intake
 from engine.outlet import AudioBlock, VideoFrame
 from models.spec import MEDIA_HZ, SAMPLE_HZ
 from streaming.media_in import SpeechFile
@@ -54,10 +56,23 @@ def load_speech(path: Path) -> NDArray[np.float32]:
         return np.concatenate([block.speech for block in file.blocks()])
 
 
-def chunks_of(speech: NDArray[np.float32], seconds: float) -> Iterator[NDArray[np.float32]]:
-    """``speech`` in chunks of 20 ms, looped for as long as is asked."""
-    for number in range(round(seconds * SAMPLE_HZ / CHUNK)):
+def chunks_of(speech: NDArray[np.float32], seconds: float | None = None) -> Iterator[NDArray[np.float32]]:
+    """``speech`` in chunks of 20 ms, looped for as long as is asked, or without end."""
+    for number in itertools.count() if seconds is None else range(round(seconds * SAMPLE_HZ / CHUNK)):
         yield np.take(speech, np.arange(number * CHUNK, (number + 1) * CHUNK), mode="wrap")
+
+
+def looped(speech: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
+    """All of what ``chunks_of`` gives."""
+    return np.concatenate([np.zeros(0, np.float32), *chunks_of(speech, seconds)])
+
+
+def at_48k(speech: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sound of 16 kHz as a session plays it, float32 at 48 kHz."""
+    intake = Intake("pushed", queue_ms=1e9)
+    intake.push(speech, SAMPLE_HZ)
+    intake.finish()
+    return intake.read(intake.queued_ticks).sound
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,8 @@ class Recording:
         opening: float64 (frames,), how far the lips in the picture are apart in fu; NaN where it does not say.
         sound_ns: int64 (blocks,).
         sound_ticks: int64 (blocks,).
-        sound: float32 (m,), the sound from media time 0, at 48 kHz; empty unless it was kept.
+        sound: float32 (m,), the sound from ``sound_begin`` on, at 48 kHz; empty unless it was kept.
+        sound_begin: Media time of its first sample.
     """
 
     origin_ns: int
@@ -87,12 +103,13 @@ class Recording:
     sound_ns: NDArray[np.int64]
     sound_ticks: NDArray[np.int64]
     sound: NDArray[np.float32]
+    sound_begin: int = 0
 
     def offsets(self, said: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where on the media clock the source's sound lies, from the sound that was kept.
 
         Args:
-            said: float32 (n,), what was said, at 48 kHz.
+            said: float32 (n,), what was said, at 48 kHz from its first sample.
 
         Returns:
             As ``benchmarks.timing.source_offsets``.
@@ -101,19 +118,30 @@ class Recording:
             AudioError: What came out is not what was said.
         """
         expected = (self.start_ns - self.origin_ns) / NS_PER_TICK
-        return source_offsets(said, self.sound, expected)
+        # What was said before the recording began is not in it.
+        skipped = max(0, round(self.sound_begin - expected) + SEARCH) if self.sound_begin else 0
+        places, offsets = source_offsets(said[skipped:], self.sound, expected + skipped - self.sound_begin)
+        return places + self.sound_begin, offsets + self.sound_begin - skipped
 
-    def missed(self, after_ns: int) -> int:
-        """Frames that left after ``after_ns`` without a picture of their own, or not at all."""
+    def missed(self, after_ns: int, until_ns: int | None = None) -> int:
+        """Frames that left after ``after_ns`` and until ``until_ns`` without a picture of their own, or not at all."""
         late = self.frame_ns >= after_ns
+        if until_ns is not None:
+            late &= self.frame_ns <= until_ns
         skipped = np.diff(self.frame_index[late]) - 1
         return int(self.repeated[late].sum() + skipped.sum())
 
 
-class _Recorder:
+class Recorder:
     """Rows written into memory that was taken, and touched, before the measurement."""
 
     def __init__(self, seconds: float, keep_sound: bool) -> None:
+        """Take the memory.
+
+        Args:
+            seconds: How long to record, at most.
+            keep_sound: Whether to keep the sound that leaves.
+        """
         rows = int((seconds + 10) * _ITEMS_PER_S) + 100
         self._frames = np.full((rows, 4), -1, np.int64)
         self._opening = np.full(rows, np.nan)
@@ -122,8 +150,14 @@ class _Recorder:
         samples = int((seconds + 10) * MEDIA_HZ) if keep_sound else 0
         self._sound, self._end = np.zeros(samples, np.float32), 0
         self._sound += 0.0
+        self._begin = 0
+
+    def begin(self, ticks: int) -> None:
+        """Keep the sound from media time ``ticks`` on, where it is not kept from 0 on; before anything is added."""
+        self._begin = ticks
 
     def add(self, item: VideoFrame | AudioBlock, now_ns: int) -> None:
+        """Note what left at ``now_ns``."""
         if isinstance(item, VideoFrame):
             if self._frame_count < len(self._frames):
                 self._frames[self._frame_count] = now_ns, item.ticks, item.index, item.repeated
@@ -133,11 +167,19 @@ class _Recorder:
         if self._sound_count < len(self._sounds):
             self._sounds[self._sound_count] = now_ns, item.ticks
             self._sound_count += 1
-        room = self._sound[item.ticks : item.ticks + len(item.samples)]
-        room[:] = item.samples[: len(room)] / np.float32(32767)
-        self._end = max(self._end, item.ticks + len(room))
+        place = item.ticks - self._begin
+        if place >= 0:
+            room = self._sound[place : place + len(item.samples)]
+            room[:] = item.samples[: len(room)] / np.float32(32767)
+            self._end = max(self._end, place + len(room))
 
     def recording(self, origin_ns: int, start_ns: int) -> Recording:
+        """What was noted.
+
+        Args:
+            origin_ns: When the session's media time 0 was.
+            start_ns: When the first sample of the speech was captured.
+        """
         frames, sounds = self._frames[: self._frame_count], self._sounds[: self._sound_count]
         return Recording(
             origin_ns=origin_ns,
@@ -150,6 +192,7 @@ class _Recorder:
             sound_ns=sounds[:, 0],
             sound_ticks=sounds[:, 1],
             sound=self._sound[: self._end],
+            sound_begin=self._begin,
         )
 
 
@@ -175,7 +218,7 @@ async def record(
     Raises:
         MienError: The session ended before its time, or what it raised.
     """
-    recorder, done = _Recorder(seconds, keep_sound), asyncio.Event()
+    recorder, done = Recorder(seconds, keep_sound), asyncio.Event()
     start_ns = clock.now_ns()
 
     async def speak() -> None:

@@ -4,20 +4,17 @@ Every one begins with a warm-up that no figure counts. They are coroutines over 
 run them on a virtual clock with an engine of straw.
 """
 
-import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.impulse import answers, impulses, syllable
 from benchmarks.machine import fingerprint, resident_mb
-from benchmarks.probe import answers_ms, impulses
-from benchmarks.recording import CHUNK, CHUNK_MS, Recording, chunks_of, record
+from benchmarks.recording import Recording, at_48k, looped, record
 from benchmarks.timing import (
-    NS_PER_TICK,
     av_offset_ms,
     interval_jitter_ms,
     motion_lag_ms,
@@ -26,14 +23,17 @@ from benchmarks.timing import (
 )
 from engine.clock import Clock
 from engine.errors import ConfigError, MienError
-from engine.instruments import Instruments
-from engine.intake import Intake
-from engine.outlet import VideoFrame
-from models.spec import MEDIA_HZ, MOTION_HZ, SAMPLE_HZ, TICKS_PER_SAMPLE
+from engine.instruments import DurationHistogram
+from models.spec import MEDIA_HZ, SAMPLE_HZ, TICKS_PER_MOTION, TICKS_PER_SAMPLE
 
 LOOKAHEADS: Final = (0, 3, 6, 9, 12, 18)
 _NS: Final = 1_000_000_000
 _MOTION_CHECK_S: Final = 10
+_CONTEXT_S: Final = 6
+"""Of sound, that the mouth is given before a stretch whose motion is computed offline: it remembers."""
+_AFTER_S: Final = 1
+_TAIL_S: Final = 2
+"""Of silence after the last syllable, in which its frames leave."""
 _LONGEST_SERIES: Final = 4000
 
 OpenSession = Callable[..., Any]
@@ -55,7 +55,8 @@ class Settings:
         lookahead: Motion frames that the mouth hears ahead.
         latency: L in ms, or ``auto``.
         warmup_s: What is not counted, at the beginning.
-        bursts: Of the impulse test.
+        syllables: Said in the impulse test.
+        voice: float32 (n,) at 16 kHz, where they are cut from; by default ``speech``.
     """
 
     speech: NDArray[np.float32]
@@ -64,7 +65,8 @@ class Settings:
     lookahead: int = 18
     latency: float | str = "auto"
     warmup_s: float = 3.0
-    bursts: int = 8
+    syllables: int = 12
+    voice: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -74,131 +76,76 @@ class Settings:
         """
         if not len(self.speech) or not np.any(self.speech):
             raise ConfigError("The speech to measure with is silent: give a recording of speech.")
-        if self.seconds < 3 or self.warmup_s < 0 or self.bursts < 2:
-            raise ConfigError("Measure for at least 3 s, after a warm-up of 0 s or more, with two bursts or more.")
+        if self.seconds < 3 or self.warmup_s < 0 or self.syllables < 2:
+            raise ConfigError("Measure for at least 3 s, after a warm-up of 0 s or more, with two syllables or more.")
 
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the engine's session."""
         return {"fps": self.fps, "lookahead": self.lookahead, "latency": self.latency, "mode": "live"}
 
+    @property
+    def told(self) -> Report:
+        """The settings as a report tells them."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("speech", "voice")}
+        return {**kept, "speech_s": round(len(self.speech) / SAMPLE_HZ, 2)}
+
 
 async def latency(
-    open_session: OpenSession,
-    settings: Settings,
-    clock: Clock,
-    instruments: Instruments,
-    opening: Opening | None = None,
+    open_session: OpenSession, settings: Settings, clock: Clock, opening: Opening | None = None
 ) -> Report:
-    """Mouth-to-frame latency of one session in real time: of every frame, and of bursts after silence.
+    """Mouth-to-frame latency of one session in real time: of every frame, and of syllables after silence.
 
     Args:
         open_session: Opens sessions whose pictures carry their lips' opening (``benchmarks.probe``).
         settings: What is measured.
         clock: The engine's.
-        instruments: Told of the stages by the engine.
         opening: Gives the true motion; without it a frame is taken to show the motion of its media time.
 
     Raises:
         MienError: The session cannot be opened, or loses its sound.
     """
-    speech = settings.speech
-
-    def each_second(second: int) -> None:
-        if second == max(1, round(settings.warmup_s)):
-            instruments.reset()
-
+    words = looped(settings.speech, settings.warmup_s + settings.seconds)
+    voice = settings.speech if settings.voice is None else settings.voice
+    sound, onsets = impulses(syllable(voice), settings.syllables)
+    said = np.concatenate([words, sound, np.zeros(_TAIL_S * SAMPLE_HZ, np.float32)])
+    stages: dict[str, dict[str, float]] = {}
+    warmed: dict[str, DurationHistogram] = {}
     async with open_session(**settings.options) as session:
         budget = session.budget
-        recording = await record(session, speech, settings.seconds + settings.warmup_s, clock, each_second=each_second)
-        stages, stats = instruments.stages_ms(), session.stats()
-    report = _latency_report(recording, settings, opening)
-    burst_sound, onsets = impulses(speech, settings.bursts)
-    async with open_session(**settings.options) as session:
-        answered = await record(session, burst_sound, len(burst_sound) / SAMPLE_HZ + 1, clock)
+
+        def each_second(second: int) -> None:
+            if second == max(1, round(settings.warmup_s)):
+                warmed.update(session.instruments.histograms())
+            if second == int(len(words) / SAMPLE_HZ):
+                stages.update(session.instruments.stages_ms(warmed))
+
+        recording = await record(session, said, len(said) / SAMPLE_HZ, clock, each_second=each_second)
+        stats = session.stats()
+    heard = _Heard(recording, said, settings, opening)
     return {
         "scenario": "latency",
         "budget_ms": round(budget.total_ms, 3),
-        **report,
+        **_latency_report(heard, len(words) / SAMPLE_HZ),
         "stages": stages,
         "budget": {name: round(value, 3) for name, value in vars(budget).items()},
         "gaps": stats.gaps,
         "ladder_steps": stats.ladder_steps,
-        "impulse_ms": _impulse_report(answered, burst_sound, onsets),
-        "settings": _settings(settings),
+        "impulse_ms": _impulse_report(heard, [len(words) / SAMPLE_HZ + onset for onset in onsets]),
+        "settings": settings.told,
         "machine": fingerprint(),
     }
 
 
 async def lookahead(
-    open_session: OpenSession,
-    settings: Settings,
-    clock: Clock,
-    instruments: Instruments,
-    opening: Opening | None = None,
+    open_session: OpenSession, settings: Settings, clock: Clock, opening: Opening | None = None
 ) -> Report:
     """The latency scenario for lookahead 0, 3, 6, 9, 12 and 18, by lookahead."""
     runs = {}
     for frames in LOOKAHEADS:
-        run = await latency(open_session, replace(settings, lookahead=frames), clock, instruments, opening)
+        run = await latency(open_session, replace(settings, lookahead=frames), clock, opening)
         runs[str(frames)] = {key: value for key, value in run.items() if key not in ("machine", "series")}
-    return {"scenario": "lookahead", "runs": runs, "settings": _settings(settings), "machine": fingerprint()}
-
-
-async def throughput(open_session: OpenSession, settings: Settings, clock: Clock, limit: int = 256) -> Report:
-    """Sessions side by side, one more until the engine refuses; then all of them together for the time asked for.
-
-    Args:
-        open_session: Opens sessions.
-        settings: What each of them does.
-        clock: The engine's.
-        limit: Sessions after which nobody waits for a refusal.
-
-    Raises:
-        MienError: Not even one session is admitted, or an admitted one fails.
-    """
-    late_ns: list[int] = []
-    refusal: str | None = None
-    async with AsyncExitStack() as stack:
-        sessions: list[Any] = []
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            while len(sessions) < limit and refusal is None:
-                try:
-                    session = await stack.enter_async_context(open_session(**settings.options))
-                except MienError as error:
-                    if not sessions:
-                        raise
-                    refusal = str(error)
-                    break
-                sessions.append(session)
-                tasks.append(asyncio.create_task(_speak(session, settings.speech, clock, len(sessions))))
-                tasks.append(asyncio.create_task(_listen(session, clock, late_ns)))
-                await clock.sleep_until(clock.now_ns() + round(settings.warmup_s * _NS))
-            late_ns.clear()
-            before = [session.stats() for session in sessions]
-            await clock.sleep_until(clock.now_ns() + round(settings.seconds * _NS))
-            after = [session.stats() for session in sessions]
-            for task in tasks:
-                if task.done():
-                    task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    missed = [b.missed + b.skipped - a.missed - a.skipped for a, b in zip(before, after, strict=True)]
-    return {
-        "scenario": "throughput",
-        "sessions_admitted": len(sessions),
-        "fps": settings.fps,
-        "missed_frames": sum(missed),
-        "frames": sum(b.frames - a.frames for a, b in zip(before, after, strict=True)),
-        "ladder_steps": sum(b.ladder_steps - a.ladder_steps for a, b in zip(before, after, strict=True)),
-        "late_ms": percentiles(np.array(late_ns, np.float64) / 1e6, with_max=True),
-        "refusal": refusal,
-        "settings": _settings(settings),
-        "machine": fingerprint(),
-    }
+    return {"scenario": "lookahead", "runs": runs, "settings": settings.told, "machine": fingerprint()}
 
 
 async def soak(
@@ -239,32 +186,67 @@ async def soak(
         "gaps": stats.gaps,
         "drift_ppm": round(stats.drift_ppm, 1),
         "series": {"rss_mb": [round(float(value), 1) for value in known]},
-        "settings": _settings(settings),
+        "settings": settings.told,
         "machine": fingerprint(),
     }
 
 
-def _latency_report(recording: Recording, settings: Settings, opening: Opening | None) -> Report:
-    """Figures of a recording, without its warm-up and without what left after the last word."""
-    begin = recording.start_ns + round(settings.warmup_s * _NS)
-    counted = recording.frame_ns >= begin
-    said = _looped(settings.speech, settings.seconds + settings.warmup_s)
-    places, offsets = recording.offsets(_at_48k(said))
+class _Heard:
+    """A recording, and where in it the sound lies that was said."""
+
+    def __init__(
+        self, recording: Recording, said: NDArray[np.float32], settings: Settings, opening: Opening | None
+    ) -> None:
+        self.recording, self.settings = recording, settings
+        self._said, self._opening = said, opening
+        self.places, self.offsets = recording.offsets(at_48k(said))
+        ticks = recording.frame_ticks
+        self.captured_s = (ticks - np.interp(ticks, self.places, self.offsets)) / MEDIA_HZ
+        """When the sound of each frame was captured, from the first sample on."""
+        self.left_s = (recording.frame_ns - recording.start_ns) / 1e9
+
+    def offline(self, begin_s: float, end_s: float) -> NDArray[np.float64] | None:
+        """The opening of the lips in each frame, computed from the same sound: NaN before ``begin_s``, after ``end_s``.
+
+        Linear between two motion frames, as the session draws it. None where no such computation was given.
+        """
+        if self._opening is None:
+            return None
+        # What the mouth has heard before no longer matters after a while; what comes after, no further than lookahead.
+        begin = max(0, round((begin_s - _CONTEXT_S) * SAMPLE_HZ))
+        end = round((end_s + _AFTER_S) * SAMPLE_HZ)
+        media = float(np.interp(begin * TICKS_PER_SAMPLE, self.places - self.offsets, self.offsets))
+        # It begins with a motion frame of the session; before the first sample there was silence.
+        first = (begin * TICKS_PER_SAMPLE + media) // TICKS_PER_MOTION * TICKS_PER_MOTION
+        silence = round((begin * TICKS_PER_SAMPLE + media - first) / TICKS_PER_SAMPLE)
+        if begin == 0:
+            silence, first = silence + round(first / TICKS_PER_SAMPLE), 0
+        before = self._said[max(0, begin - silence) : begin]
+        sound = np.concatenate([np.zeros(silence - len(before), np.float32), before, self._said[begin:end]])
+        true = self._opening(sound, self.settings.lookahead)
+        ticks = first + np.arange(len(true)) * TICKS_PER_MOTION
+        sampled = np.interp(self.recording.frame_ticks, ticks, true, np.nan, np.nan)
+        sampled[(self.captured_s < begin_s) | (self.captured_s >= end_s)] = np.nan
+        return sampled
+
+
+def _latency_report(heard: _Heard, end_s: float) -> Report:
+    """Figures of the speech up to ``end_s``, without its warm-up."""
+    recording, settings = heard.recording, heard.settings
+    begin_ns = recording.start_ns + round(settings.warmup_s * _NS)
+    counted = (recording.frame_ns >= begin_ns) & (heard.captured_s < end_s)
     ns, ticks = recording.frame_ns[counted], recording.frame_ticks[counted]
     if len(ns) < 2:
         raise MienError("The session gave no frames after the warm-up; measure for longer.")
-    milliseconds = mouth_to_frame_ms(ns, ticks, recording.start_ns, places, offsets)
-    lag = 0.0
-    if opening is not None:
-        lag = _motion_lag(recording, settings, opening, offsets[0], said)
-        milliseconds = milliseconds + lag
+    lag = _motion_lag(heard)
+    milliseconds = mouth_to_frame_ms(ns, ticks, recording.start_ns, heard.places, heard.offsets) + lag
     # A repeated picture answers no sound: it is counted as missed, and not timed.
     own = ~recording.repeated[counted]
     jitter = interval_jitter_ms(ns, ticks)
     stride = max(1, len(ns) // _LONGEST_SERIES)
     return {
         "frames": len(ns),
-        "missed_frames": recording.missed(begin),
+        "missed_frames": recording.missed(begin_ns, int(ns[-1])),
         "interval_jitter_ms": percentiles(jitter),
         "mouth_to_frame_ms": percentiles(milliseconds[own], with_max=True),
         "motion_lag_ms": lag,
@@ -279,63 +261,45 @@ def _latency_report(recording: Recording, settings: Settings, opening: Opening |
     }
 
 
-def _motion_lag(
-    recording: Recording, settings: Settings, opening: Opening, offset_ticks: float, said: NDArray[np.float32]
-) -> float:
+def _motion_lag(heard: _Heard) -> float:
     """By how much the lips in the frames are later than those computed offline for the same sound, ms."""
-    silence = np.zeros(max(0, round(offset_ticks / TICKS_PER_SAMPLE)), np.float32)
-    length = round((settings.warmup_s + _MOTION_CHECK_S) * SAMPLE_HZ)
-    true = opening(np.concatenate([silence, said[:length]]), settings.lookahead)
-    times = recording.frame_ticks / MEDIA_HZ
+    recording, settings = heard.recording, heard.settings
+    end_s = settings.warmup_s + min(settings.seconds, _MOTION_CHECK_S)
+    true = heard.offline(settings.warmup_s, end_s)
+    if true is None:
+        return 0.0
+    known = np.isfinite(true)
     shown = ~recording.repeated & np.isfinite(recording.opening)
-    shown &= (times > settings.warmup_s) & (times < (len(true) - 1) / MOTION_HZ)
+    # Not at the ends, beyond which nothing is known.
+    shown &= (heard.captured_s > settings.warmup_s + 0.2) & (heard.captured_s < end_s - 0.2)
     if not shown.any():
         return 0.0
-    return motion_lag_ms(times[shown], recording.opening[shown], np.arange(len(true)) / MOTION_HZ, true)
+    times = heard.captured_s
+    return motion_lag_ms(times[shown], recording.opening[shown], times[known], true[known])
 
 
-def _impulse_report(recording: Recording, sound: NDArray[np.float32], onsets: list[float]) -> dict[str, float]:
-    places, offsets = recording.offsets(_at_48k(sound))
-    captured = (recording.frame_ticks - np.interp(recording.frame_ticks, places, offsets)) / MEDIA_HZ
-    left = (recording.frame_ns - recording.start_ns) / 1e9
-    answers = answers_ms(onsets, left, captured, recording.opening)
-    return {**percentiles(np.array(answers), with_max=True), "bursts": len(onsets), "answered": len(answers)}
+def _impulse_report(heard: _Heard, onsets: list[float]) -> Report:
+    """What lies between a syllable's first sample and the first frame whose lips move, and how much of it is latency.
 
-
-async def _speak(session: Any, speech: NDArray[np.float32], clock: Clock, number: int) -> None:
-    """Speak without end; sessions begin at different words."""
-    start_ns, said = clock.now_ns(), np.roll(speech, -number * SAMPLE_HZ)
-    count = 0
-    while True:
-        for chunk in chunks_of(said, max(1.0, len(said) // CHUNK * CHUNK_MS / 1000)):
-            count += 1
-            await clock.sleep_until(start_ns + count * CHUNK_MS * 1_000_000)
-            await session.push(chunk, SAMPLE_HZ)
-
-
-async def _listen(session: Any, clock: Clock, late_ns: list[int]) -> None:
-    """Fetch all that falls due, and note how late frames are."""
-    latency_ns = session.budget.total_ticks * NS_PER_TICK
-    async for item in session:
-        if isinstance(item, VideoFrame):
-            late_ns.append(round(clock.now_ns() - session.origin_ns - item.ticks * NS_PER_TICK - latency_ns))
-
-
-def _looped(speech: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
-    return np.concatenate([np.zeros(0, np.float32), *chunks_of(speech, seconds)])
-
-
-def _at_48k(speech: NDArray[np.float32]) -> NDArray[np.float32]:
-    intake = Intake("pushed", queue_ms=1e9)
-    intake.push(speech, SAMPLE_HZ)
-    intake.finish()
-    return intake.read(intake.queued_ticks).sound
+    The rest is the lips' own: they lead or trail the sound in the motion as it is computed offline.
+    """
+    found = answers(onsets, heard.captured_s, heard.recording.opening)
+    given = [answer for answer in found if answer is not None]
+    answer_ms = np.array([1e3 * (heard.left_s[answer.frame] - answer.onset_s) for answer in given])
+    report: Report = {**percentiles(answer_ms, with_max=True), "syllables": len(onsets), "answered": len(given)}
+    true = heard.offline(onsets[0] - _AFTER_S, onsets[-1] + _AFTER_S)
+    if true is None:
+        return report
+    # The very frames of the session, as they would be if nothing took any time.
+    thresholds = [np.inf if answer is None else answer.threshold for answer in found]
+    expected = answers(onsets, heard.captured_s, np.nan_to_num(true), thresholds)
+    pairs = [(a, b) for a, b in zip(found, expected, strict=True) if a is not None and b is not None]
+    lips_ms = np.array([1e3 * (heard.captured_s[other.frame] - other.onset_s) for _, other in pairs])
+    latency_ms = np.array([1e3 * (heard.left_s[one.frame] - heard.captured_s[other.frame]) for one, other in pairs])
+    report["lips"] = percentiles(lips_ms, with_max=True)
+    report["latency"] = percentiles(latency_ms, with_max=True)
+    return report
 
 
 def _rounded(values: NDArray[np.float64], digits: int) -> list[float]:
     return [round(float(value), digits) for value in values]
-
-
-def _settings(settings: Settings) -> Report:
-    kept = {name: value for name, value in vars(settings).items() if name != "speech"}
-    return {**kept, "speech_s": round(len(settings.speech) / SAMPLE_HZ, 2)}

@@ -11,7 +11,8 @@ from models.spec import MEDIA_HZ
 NS_PER_TICK: Final = 1e9 / MEDIA_HZ
 _WINDOW: Final = MEDIA_HZ // 4
 """So short that resampling by 500 ppm, which absorbs drift, shifts its ends by a few samples only."""
-_SEARCH: Final = MEDIA_HZ // 2
+SEARCH: Final = MEDIA_HZ // 2
+"""How far from where it is expected a sound is looked for, in ticks."""
 _LEAST_LIKENESS: Final = 0.7
 
 Floats = NDArray[np.float64]
@@ -77,7 +78,7 @@ def source_offsets(
     for start in range(0, max(1, len(reference) - _WINDOW), step):
         window = _loudest(reference[start : start + step], start)
         wanted = reference[window : window + _WINDOW]
-        begin, end = max(0, window + offset - _SEARCH), window + offset + _WINDOW + _SEARCH
+        begin, end = max(0, window + offset - SEARCH), window + offset + _WINDOW + SEARCH
         if len(heard) < end:
             break  # its end may not have left the session
         if not wanted.any():
@@ -140,6 +141,7 @@ def _best_match(wanted: NDArray[np.float32], searched: NDArray[np.float32]) -> t
     squares = np.concatenate([[0.0], np.cumsum(np.square(searched, dtype=np.float64))])
     energy = squares[len(wanted) :] - squares[: len(squares) - len(wanted)]
     own = float(np.square(wanted, dtype=np.float64).sum())
-    likeness = correlation / np.sqrt(np.maximum(energy * own, 1e-12))
+    # In what is all but silent the correlation's rounding errors would look like a likeness.
+    likeness = correlation / np.sqrt(np.maximum(energy, 0.01 * own + 1e-12) * max(own, 1e-12))
     best = int(np.argmax(likeness))
     return best, float(likeness[best])

@@ -83,7 +83,8 @@ def activation_ranges(
     for call in calls:
         found = dict(zip(made, session.run(made, dict(call)), strict=True))
         for name in names:
-            largest[name] = max(largest[name], float(np.abs(found.get(name, call.get(name))).max()))
+            array = found[name] if name in found else call[name]
+            largest[name] = max(largest[name], float(np.abs(array).max()))
     return largest
 
 
@@ -106,7 +107,7 @@ def to_integers(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.Mod
             nodes.append(node)
             continue
         left, name, product = node.input[0], node.input[1], node.output[0]
-        scale = np.float32(max(_MARGIN * ranges[left], 1e-6) / _LARGEST)
+        scale = np.array(max(_MARGIN * ranges[left], 1e-6) / _LARGEST, np.float32)
         if left not in converted:
             converted.add(left)
             constants.append(numpy_helper.from_array(scale, f"{left}.scale"))

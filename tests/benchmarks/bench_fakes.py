@@ -11,9 +11,11 @@ from benchmarks.probe import write_opening
 from engine.budget import Budget
 from engine.clock import VirtualClock, ms_to_ticks, ticks_to_ns
 from engine.errors import CapacityError
+from engine.instruments import Instruments
 from engine.intake import Intake
 from engine.outlet import AudioBlock, VideoFrame
 from engine.session_parts import SessionStats
+from engine.trace_events import Trace
 
 BLOCK = 960
 
@@ -45,6 +47,7 @@ class StrawSession:
         self._clock, self._period, self._faults = clock, 48_000 // fps, faults
         self.budget = Budget(lookahead * 1000 / 60, 20.0, 16.0, 4.0)
         self.origin_ns = 0
+        self.instruments = Instruments("straw", clock.now_ns, Trace())
         self._intake = Intake()
         self._sound, self._end = np.zeros(48_000 * 160, np.float32), 0
         self._frame, self._block, self._missed = 0, 0, 0
@@ -52,6 +55,7 @@ class StrawSession:
 
     async def __aenter__(self) -> "StrawSession":
         self.origin_ns, self._open = self._clock.now_ns(), True
+        self.instruments.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -84,6 +88,7 @@ class StrawSession:
         picture = np.zeros((4, 4, 3), np.uint8)
         shown = self._heard(ticks - ms_to_ticks(self._faults.motion_late_ms) - 240, 480)
         write_opening(picture, float(np.abs(shown).mean()))
+        self.instruments.add("show", self._clock.now_ns() - 1_000_000 * (1 + number % 2), self._clock.now_ns(), number)
         repeated = number in self._faults.repeated
         self._missed += repeated
         return VideoFrame(number, ticks, picture, repeated)

@@ -10,35 +10,37 @@ import pytest
 import typer
 from rich.console import Console
 
-from benchmarks import bench_cli, scenarios
+from benchmarks import bench_cli, scenarios, throughput
 from benchmarks.bench_report import html_page, terminal
 from benchmarks.comparison import compare, load_report, same_machine
 from benchmarks.machine import fingerprint, resident_mb
 from engine.errors import InputError, OutputError
 from tests.benchmarks.bench_fakes import StrawEngine, speech
+from tests.benchmarks.test_bench_scenarios import pushed_report, true_opening
 
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, dict]:
     """A true report of every scenario, of sessions of straw."""
-    from engine.instruments import Instruments
 
     def run(name: str) -> dict:
         engine = StrawEngine(capacity=99 if name != "throughput" else 2)
-        instruments = Instruments(engine.clock.now_ns)
-        settings = scenarios.Settings(speech(), seconds=3, warmup_s=1, bursts=2)
-        extra = (instruments,) if name in ("latency", "lookahead") else ()
-        return engine.run(lambda: getattr(scenarios, name)(engine.session, settings, engine.clock, *extra))
+        settings = scenarios.Settings(speech(), seconds=3, warmup_s=1, syllables=2, lookahead=6)
+        scenario = throughput.throughput if name == "throughput" else getattr(scenarios, name)
+        extra = (true_opening,) if name == "latency" else ()
+        return engine.run(lambda: scenario(engine.session, settings, engine.clock, *extra))
 
     found = {name: run(name) for name in ("latency", "lookahead", "throughput", "soak")}
-    found["latency"]["stages"] = {
-        "render": {"p50": 8.0, "p95": 9.0, "p99": 11.0, "max": 20.0},
-        "apc": {"p50": 0.0, "p95": 0.4, "p99": 0.5, "max": 0.7},
-    }
+    found["pushed"] = pushed_report()
+    for name in ("latency", "pushed"):
+        found[name]["stages"] = {
+            "render": {"p50": 8.0, "p95": 9.0, "p99": 11.0, "max": 20.0},
+            "apc": {"p50": 0.0, "p95": 0.4, "p99": 0.5, "max": 0.7},
+        }
     return found
 
 
-NAMES = ["latency", "lookahead", "throughput", "soak"]
+NAMES = ["latency", "lookahead", "throughput", "soak", "pushed"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,13 +52,19 @@ def test_a_report_compared_with_itself_has_not_changed(reports, name):
 @pytest.mark.parametrize(
     ("name", "path", "harmless", "worse"),
     [
-        ("latency", "mouth_to_frame_ms.p99", 360, 420),
+        ("latency", "mouth_to_frame_ms.p99", 150, 160),
         ("latency", "missed_frames", 0, 1),
         ("latency", "interval_jitter_ms.p99", 0.4, 0.6),
         ("latency", "stages.apc.p95", 0.8, 1.0),
-        ("latency", "budget_ms", 345, 380),
+        ("latency", "budget_ms", 150, 160),
+        ("latency", "impulse_ms.answered", 2, 1),
+        ("latency", "impulse_ms.latency.p50", 150, 160),
         ("lookahead", "runs.6.mouth_to_frame_ms.max", 150, 160),
         ("throughput", "sessions_admitted", 3, 1),
+        ("throughput", "beyond_budget_ms.max", 1.5, 3),
+        ("pushed", "first_frame_ms.p99", 24, 40),
+        ("pushed", "mouth_at_rest_ms.p50", 31, 60),
+        ("pushed", "queues_empty_ms.max", 0.5, 20),
         ("soak", "rss_growth_mb", 0.9, 5),
         ("soak", "av_offset_ms.max", 0.9, 1.2),
     ],
@@ -110,7 +118,7 @@ def test_the_page_stands_alone_and_its_plots_are_drawn(reports, name):
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not re.search(r"(src|href)=|url\(|@import|https?:", page)
     plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(plots) == {"latency": 4, "lookahead": 1, "throughput": 0, "soak": 1}[name]
+    assert len(plots) == {"latency": 4, "lookahead": 1, "throughput": 1, "soak": 1, "pushed": 2}[name]
     for plot in plots:
         root = ET.fromstring(plot)
         width, height = (float(value) for value in root.get("viewBox").split()[2:])
@@ -157,10 +165,8 @@ class StrawBench:
 
     found: ClassVar[dict] = {}
 
-    def __init__(self, *arguments) -> None:
-        from engine.instruments import Instruments
-
-        self.clock, self.instruments = None, Instruments(lambda: 0, arguments[3] if len(arguments) > 3 else None)
+    def __init__(self, *_: object, tracing: bool = False) -> None:
+        self.clock, self.trace = None, '{"traceEvents": []}' if tracing else ""
 
     def run(self, scenario) -> dict:
         return self.found

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.probe import ProbeRenderer, answers_ms, impulses, opening_of, read_opening, write_opening
+from benchmarks.impulse import answers, impulses, syllable
+from benchmarks.probe import ProbeRenderer, opening_of, read_opening, write_opening
 from benchmarks.timing import (
     NS_PER_TICK,
     av_offset_ms,
@@ -112,7 +113,8 @@ def test_the_probe_draws_what_the_renderer_draws():
     class Renderer:
         workers, closed = 2, 0
 
-        async def render(self, face):
+        async def render(self, face, economy=False):
+            assert economy
             picture = np.full((8, 8, 3), 200, np.uint8)
             picture.setflags(write=False)
             return picture
@@ -124,7 +126,9 @@ def test_the_probe_draws_what_the_renderer_draws():
     probe = ProbeRenderer(inner)
     face = face_template()
     face[[65, 66, 67], 1] += 0.05
-    coroutine = probe.render(Face(face, np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32)))
+    coroutine = probe.render(
+        Face(face, np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32)), True
+    )
     with pytest.raises(StopIteration) as done:
         coroutine.send(None)
     picture = done.value.value
@@ -134,23 +138,51 @@ def test_the_probe_draws_what_the_renderer_draws():
     assert probe.workers == 2 and inner.closed == 1
 
 
+def spoken() -> np.ndarray:
+    """Two words after pauses, the second louder; and a swell that begins nowhere."""
+    sound = np.zeros(16_000 * 4, np.float32)
+    for at, length, level in ((8_000, 4_000, 0.1), (24_000, 12_000, 0.3)):
+        sound[at : at + length] = level * np.sign(noise(1)[:length])
+    sound[40_000:56_000] = 0.3 * np.linspace(0, 1, 16_000) * np.sign(noise(1)[:16_000])
+    return sound
+
+
+def test_the_syllable_is_the_loudest_that_follows_silence():
+    found = syllable(spoken())
+    assert len(found) == 5_600 and np.abs(found).max() == pytest.approx(0.5)
+    # It begins with its first sound and is faded out, not cut off.
+    assert np.abs(found[:16]).min() > 0.4 and abs(found[-1]) < 1e-6
+    # Of a recording without a pause, it is its loudest part.
+    assert np.abs(syllable(0.1 * noise(1))).max() == pytest.approx(0.5)
+
+
 def test_impulses_begin_where_they_say():
-    sound, onsets = impulses(0.1 * noise(1), 4)
+    sound, onsets = impulses(syllable(spoken()), 4)
     assert len(onsets) == 4 and len({round(onset % (1 / 60), 5) for onset in onsets}) > 1
     for onset in onsets:
         at = round(onset * 16_000)
-        assert not sound[at - 16_000 : at].any() and np.abs(sound[at : at + 160]).max() > 0.05
-    assert np.abs(sound).max() == pytest.approx(0.5)
+        assert not sound[at - 16_000 : at].any() and abs(sound[at]) > 0.05
 
 
 def test_answers_are_the_first_frames_that_move():
-    captured = np.arange(0, 5, 1 / 30)
-    left = captured + 0.2
-    onsets = [1.0, 2.5, 4.0]
-    opening = 0.002 * np.ones(len(captured))
-    for onset, delay in ((1.0, 0.0), (2.5, 0.1)):
+    captured = np.arange(0, 6, 1 / 30)
+    onsets = [1.0, 2.5, 4.0, 5.0]
+    opening = 0.002 + 0.001 * np.sin(np.arange(len(captured)))  # lips that stir
+    for onset, delay in ((1.0, -0.1), (2.5, 0.1)):
         opening[(captured >= onset + delay) & (captured < onset + 0.35)] = 0.2
-    # The third burst is never answered.
-    found = answers_ms(onsets, left, captured, opening)
-    assert len(found) == 2
-    assert 199 <= found[0] <= 200 + 34 and 299 <= found[1] <= 300 + 34
+    # The third syllable is not answered; the fourth opens no further than the stirring.
+    opening[captured >= 5.0] = 0.004
+    first, second, third, fourth = answers(onsets, captured, opening)
+    assert third is None and fourth is None
+    assert -0.1 <= captured[first.frame] - 1.0 < -0.066 and 0.1 <= captured[second.frame] - 2.5 < 0.134
+    # Another curve is held against the same thresholds.
+    louder = answers(onsets[:1], captured, 10 * opening, [first.threshold])
+    assert louder[0].frame <= first.frame
+
+
+def test_the_likeness_of_silence_is_no_likeness():
+    said = np.concatenate([np.zeros(60_000, np.float32), noise(0.35), np.zeros(60_000, np.float32)])
+    heard = np.concatenate([np.zeros(97, np.float32), said, np.zeros(60_000, np.float32)])
+    heard += 1e-9 * noise(len(heard) / RATE, seed=2)[: len(heard)]
+    _, offsets = source_offsets(said, heard, 0)
+    assert (offsets == 97).all()
