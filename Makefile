@@ -1,6 +1,7 @@
 # Everything on a machine that has Python 3.11+, make and a package registry.
 #   make run      render the demo sentence on a shipped avatar (installs what running needs)
 #   make test     lint, types and tests (installs the rest, torch among it)
+#   make quality  hold what ships against the committed figures (MIEN_SHARED=FOLDER, whose data/clips are measured)
 #   make install  the whole environment, with the command .venv/bin/mien
 #   make clean    remove the environment and what was rendered
 # PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is handed to every pip install, for example to choose
@@ -19,7 +20,7 @@ MADE := $(VENV)/.made
 RUNTIME := $(VENV)/.runtime
 WHOLE := $(VENV)/.whole
 
-.PHONY: run test install clean lint types unit system
+.PHONY: run test quality install clean lint types unit system
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -40,6 +41,11 @@ types: $(WHOLE)
 
 unit: $(WHOLE)
 	$(BIN)/python -m pytest
+
+quality: $(WHOLE)
+	@if [ -n "$(MIEN_SHARED)" ]; then $(BIN)/mien evaluate gate --clips "$(MIEN_SHARED)/data/clips"; \
+	else echo "Skipped: the clips to measure on are not part of this project. Name the folder whose data/clips holds" \
+	  "them: make quality MIEN_SHARED=FOLDER"; fi
 
 # The interpreter is asked for its version before anything is made with it.
 $(MADE):

@@ -144,9 +144,14 @@ class FaceShaper:
         if self._last is not None:
             self._blend = (self._last, self._last_ticks)
 
-    def rest(self) -> None:
-        """Close the mouth from the next frame on, until ``resume``."""
-        self._rest = (self._last_ticks, None)
+    def rest(self, shown_ticks: int | None = None) -> None:
+        """Close the mouth from the next frame on, until ``resume``.
+
+        Args:
+            shown_ticks: Media time of the frame from which it closes, where later ones will not be shown; by default
+                the last that was shaped.
+        """
+        self._rest = (self._last_ticks if shown_ticks is None else min(shown_ticks, self._last_ticks), None)
 
     def resume(self, media_ticks: int) -> None:
         """Let the mouth move again from ``media_ticks`` on."""

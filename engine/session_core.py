@@ -47,6 +47,8 @@ FADE_TICKS = MEDIA_HZ // 4
 LONGEST_STALL_NS = 10_000 * NS_PER_MS
 _CLOCK_GRAIN_NS = 50 * NS_PER_MS
 """A clock that goes back by more than this is no clock."""
+_ENOUGH = 0.8
+"""Of a frame's allowance, what must be left for it to be drawn anew: a frame seldom needs all of it."""
 _INTAKE_MS = {"live": 2000.0, "pushed": 30_000.0}
 
 
@@ -89,6 +91,9 @@ class Core:
         self._draws: set[asyncio.Task[None]] = set()
         self._generation, self._forgiven = 0, 0
         """Interruptions so far, and the first frame that none of them took the picture from."""
+        self._again: int | None = None
+        """The frame with which production goes on after an interruption."""
+        self._shaping = False
         self._eager = -1
         """Media time of a frame that need not wait for the clock: the first of an utterance."""
         self._fade: tuple[Picture, int] | None = None
@@ -149,10 +154,13 @@ class Core:
         now = self.now_ticks()
         self._generation += 1
         self._instruments.mark("interruption")
+        self._next = self._first_to_draw()
+        self._again = self._next
         self._forgiven = self._next
         self._ready.clear()
         self._outlet.clear()
-        self._order(lambda _: self._shaper.rest())
+        shown = self._schedule.at(self._shown - 1) if self._shown else 0
+        self._order(lambda _: self._shaper.rest(shown))
         if isinstance(self._sound, PushedSound):
             self._sound.drop(self._schedule.at(max(self._next, self._shown)))
         else:
@@ -160,6 +168,14 @@ class Core:
             self._order(lambda _: self._shaper.resume(now))
         self._drained.set()
         self._heard.ring()
+
+    def _first_to_draw(self) -> int:
+        """The first frame that can show what is ordered now: the last one produced, if it can still be drawn anew."""
+        last = self._next - 1
+        if last < self._shown or self._shaping:
+            return self._next  # a frame whose motion is being computed is begun anew in any case
+        left = self._deadline(self._schedule.at(last)) - self._clock.now_ns()
+        return last if left >= self._allowance_ns * _ENOUGH else self._next
 
     async def become(self, avatar: Avatar, pipeline: MotionPipeline, renderer: FrameRenderer) -> FrameRenderer:
         """Draw another person from the next frame on; gives back the renderer that is no longer used."""
@@ -218,9 +234,11 @@ class Core:
         """Motion for every frame in order, and pictures for those that can still be shown."""
         number = 0
         while True:
+            if self._again is not None:
+                number, self._again = self._again, None
             slot = self._schedule.at(number)
             need = motion_index(slot) * TICKS_PER_MOTION + self._lookahead + TICKS_PER_SAMPLE
-            if not await self._until_heard(slot, need):
+            if not await self._until_heard(slot, need) or self._again is not None:
                 continue
             self._next = number + 1
             face, generation = await self._face(number, slot, need)
@@ -246,6 +264,8 @@ class Core:
                 if self._clock.now_ns() >= start_by:
                     self._sound.force(need)
                     break
+                if self._again is not None:
+                    return False
                 if self._attended < self._sound.known_ticks:
                     await self._attend()
                 else:
@@ -282,11 +302,15 @@ class Core:
     async def _face(self, number: int, slot: int, need: int) -> tuple[Face, int]:
         """The face to draw, and after how many interruptions; an interruption while it is computed starts it anew."""
         while True:
-            generation = self._generation
+            generation, self._again = self._generation, None
             orders = self._take_orders()
             began = self._clock.now_ns()
             self._instruments.frame = number
-            face = await self._lane.work(self._shape(orders, slot, self.controls))
+            self._shaping = True
+            try:
+                face = await self._lane.work(self._shape(orders, slot, self.controls))
+            finally:
+                self._shaping = False
             self._note("pipeline", number, began)
             if generation == self._generation:
                 return face, generation

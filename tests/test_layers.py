@@ -26,15 +26,28 @@ PACKAGES = tuple(name for name in MAY_IMPORT if "." not in name)
 # Where a library may be imported at run time: one or two places each.
 DOORS = {
     "torch": ("models/", "training/", "export/", "benchmarks/"),
-    "onnxruntime": ("engine/backend_onnx.py", "engine/portrait/face_models.py", "export/", "training/"),
-    "av": ("streaming/media_in.py", "streaming/media_out.py", "benchmarks/", "training/"),
+    "onnxruntime": (
+        "engine/backend_onnx.py",
+        "engine/portrait/face_models.py",
+        "export/",
+        "training/",
+        "benchmarks/quality/networks.py",
+    ),
+    "av": ("streaming/media_in.py", "streaming/media_out.py", "streaming/serve/media/", "benchmarks/", "training/"),
     "cv2": ("engine/images.py", "engine/renderer/pixels.py", "engine/portrait/", "benchmarks/", "training/"),
     "tensorrt": ("engine/",),
     "aiortc": ("streaming/",),
     "sounddevice": ("streaming/",),
     "ray": ("streaming/",),
     "rich": ("streaming/", "training/", "benchmarks/"),
-    "typer": ("streaming/cli", "training/cli.py", "benchmarks/cli.py", "benchmarks/bench_cli.py", "export/cli.py"),
+    "typer": (
+        "streaming/cli",
+        "streaming/serve/cli.py",
+        "training/cli.py",
+        "benchmarks/cli.py",
+        "benchmarks/bench_cli.py",
+        "export/cli.py",
+    ),
 }
 
 
