@@ -108,8 +108,13 @@ def fit_budget(lookahead_ms: float, chunk_ms: float, latency_ms: float | None, m
         The budget; what a wanted L leaves over beyond the smallest goes to compute.
 
     Raises:
-        ConfigError: The wanted L cannot be held; the message says which could.
+        ConfigError: The wanted L cannot be held; the message says which could. Or none can.
     """
+    if lookahead_ms + chunk_ms + measured.needed_ms + OUTPUT_MS > _MOST_LATENCY_MS:
+        raise ConfigError(
+            f"This machine cannot hold a session as it is loaded now: a frame took up to {measured.needed_ms:g} ms to "
+            "compute. Close what else runs, or ask for a smaller frame rate."
+        )
     smallest = Budget(lookahead_ms, chunk_ms, measured.needed_ms)
     if latency_ms is None:
         return smallest

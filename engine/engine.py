@@ -113,8 +113,7 @@ class Engine:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """The engine. The calling thread, which keeps time for all sessions, is to run as soon as it wakes."""
-        run_on_wakeup()
+        """The engine."""
         return self
 
     async def __aexit__(
@@ -260,6 +259,7 @@ class Engine:
             if self._closed:
                 raise SessionError("The engine is closed: make a new one.")
             self._telemetry.check_free(session.label)
+            run_on_wakeup()  # the event loop's thread keeps time for all sessions
             pipeline, renderer = await self._outfit(options.avatar, lookahead, seed, session.instruments.observe)
             try:
                 style = await self._setup.run(self._open_style, options.style)

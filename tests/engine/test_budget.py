@@ -56,3 +56,8 @@ def test_no_latency_at_all_is_refused(latency: float) -> None:
 def test_a_measurement_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one frame"):
         Measurement([], 0.0)
+
+
+def test_a_machine_that_can_hold_nothing_is_told_so_in_plain_words() -> None:
+    with pytest.raises(ConfigError, match="as it is loaded now"):
+        fit_budget(300.0, 23.0, None, Measurement([6000.0], 1.0))
