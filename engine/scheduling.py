@@ -1,11 +1,10 @@
-"""What the operating system's scheduler is told about threads: who must run at once, and who may wait.
+"""What the operating system's scheduler is told about threads: who must run at once.
 
 A frame's deadline is kept by one thread that sleeps most of the time, beside processes that draw all the time on the
 same few cores. A scheduler that is fair to all lets the sleeper wait for the end of a drawing's time slice, several
 milliseconds. Nothing here needs privileges; where a system knows no such thing, nothing happens.
 """
 
-import contextlib
 import ctypes
 import os
 import platform
@@ -15,7 +14,6 @@ import sys
 _SYSCALLS = {"x86_64": 314, "aarch64": 274}
 """Number of ``sched_setattr`` by machine."""
 _SLICE_NS = 100_000
-_DRAWING_NICENESS = 5
 
 
 def run_on_wakeup(wanted: bool = True) -> bool:
@@ -37,9 +35,3 @@ def run_on_wakeup(wanted: bool = True) -> bool:
     attributes = struct.pack("<IIQiIQQQ", 48, os.SCHED_OTHER, 0, nice, 0, _SLICE_NS if wanted else 0, 0, 0)
     refused: int = ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(attributes), 0)
     return not refused
-
-
-def give_way() -> None:
-    """Lower the calling process's priority: drawing must never delay the thread that keeps time."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(_DRAWING_NICENESS)
