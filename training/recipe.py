@@ -8,6 +8,7 @@ never stopped: the checkpoint need hold only weights, optimiser state, carried s
 import logging
 import os
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
@@ -67,6 +70,35 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"The device {name!r} is not available here; use --device cpu.") from error
     return device
+
+
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Fill a module with what another recipe trained.
+
+    Raises:
+        ConfigError: The file is missing, damaged or of another network.
+    """
+    try:
+        module.load_state_dict(load_file(file))
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no {file}: run the recipe that writes it first, or name another file.") from error
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise ConfigError(f"{file} is damaged or of another network than {type(module).__name__}.") from error
+
+
+def load_bank(file: Path, device: torch.device) -> Tensor:
+    """The manifold's bank, float32 (N, 512), from ``manifold.npz``.
+
+    Raises:
+        ConfigError: The file is missing or damaged.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return torch.from_numpy(arrays["bank"].astype(np.float32)).to(device)
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no {file}: run `mien train manifold` first, or leave --manifold out.") from error
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{file} is damaged: it must hold the manifold's bank.") from error
 
 
 class Trainer:

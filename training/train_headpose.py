@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.apc import ApcEncoder
@@ -12,7 +12,7 @@ from models.headpose import HeadPoseNet, pose_loss
 from models.spec import MELS_PER_MOTION, MOTION_SEQUENCE
 from training.mel_augment import MelAugment
 from training.prepared import PreparedData
-from training.recipe import RecipeConfig, Trainer
+from training.recipe import RecipeConfig, Trainer, load_weights
 from training.streams import augmented_mel, carried_state
 
 
@@ -41,7 +41,7 @@ def train_headpose(config: HeadPoseConfig) -> list[float]:
     data = PreparedData(config.data)
     torch.manual_seed(config.seed)
     encoder, net = ApcEncoder(), HeadPoseNet()
-    encoder.load_state_dict(load_file(config.encoder))
+    load_weights(encoder, config.encoder)
     probe = torch.from_numpy(data.read("pose", 0, min(data.frames, 200_000)))
     net.pose_scale.copy_(probe.std(0))
     net.step_scale.copy_(probe.diff(dim=0).std(0))

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor
 
 from models.apc import ApcEncoder
 from models.spec import MANIFOLD_NEIGHBOURS, MELS_PER_MOTION
 from training.prepared import PreparedData
-from training.recipe import RecipeConfig, choose_device
+from training.recipe import RecipeConfig, choose_device, load_weights
 
 _SAMPLED_STRETCHES, _SAMPLED_FRAMES = 8, 300
 
@@ -41,7 +40,7 @@ def train_manifold(config: ManifoldConfig) -> list[float]:
         ConfigError: Data, encoder or device cannot be used.
     """
     encoder = ApcEncoder()
-    encoder.load_state_dict(load_file(config.encoder))
+    load_weights(encoder, config.encoder)
     encoder.to(choose_device(config.device)).eval()
     config.out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(config.seed)

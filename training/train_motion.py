@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.apc import ApcEncoder
@@ -14,7 +14,7 @@ from models.spec import JAW, MAX_LOOKAHEAD, MOTION_DIM, MOTION_POINTS, MOTION_SE
 from training.mel_augment import MelAugment
 from training.motion_loss import DISPLACEMENT_SCALE, delayed_targets, motion_loss
 from training.prepared import PreparedData
-from training.recipe import RecipeConfig, Trainer
+from training.recipe import RecipeConfig, Trainer, load_bank, load_weights
 from training.streams import augmented_mel, carried_state, draw_lookaheads
 from training.train_manifold import project
 
@@ -42,15 +42,14 @@ def train_motion(config: MotionConfig) -> list[float]:
     data = PreparedData(config.data)
     torch.manual_seed(config.seed)
     encoder, motion = ApcEncoder(), MotionGenerator()
-    encoder.load_state_dict(load_file(config.encoder))
+    load_weights(encoder, config.encoder)
     if config.start:
-        motion.load_state_dict(load_file(config.start))
+        load_weights(motion, config.start)
     trainer = Trainer(config, {"motion": motion})
     encoder.to(trainer.device).eval().requires_grad_(False)
     bank = None
     if config.manifold and config.manifold_strength:
-        with np.load(config.manifold, allow_pickle=False) as arrays:
-            bank = torch.from_numpy(arrays["bank"].astype(np.float32)).to(trainer.device)
+        bank = load_bank(config.manifold, trainer.device)
     augment = MelAugment() if config.augment else None
 
     def losses(trainer: Trainer) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 
 from engine.errors import ConfigError  # noqa: E402
+from models.apc import ApcEncoder  # noqa: E402
 from models.spec import MAX_LOOKAHEAD  # noqa: E402
 from training.cli import build_config  # noqa: E402
 from training.mel_augment import MelAugment  # noqa: E402
 from training.motion_loss import DISPLACEMENT_SCALE, delayed_targets, motion_loss  # noqa: E402
 from training.prepared import PreparedData  # noqa: E402
-from training.recipe import Trainer, choose_device  # noqa: E402
+from training.recipe import Trainer, choose_device, load_bank, load_weights  # noqa: E402
 from training.train_apc import ApcConfig, train_apc  # noqa: E402
 from training.train_headpose import HeadPoseConfig, train_headpose  # noqa: E402
 from training.train_manifold import ManifoldConfig, project, train_manifold  # noqa: E402
@@ -158,3 +159,15 @@ def test_damaged_checkpoint_is_refused(data, tmp_path):
     tmp_path.joinpath("checkpoint.pt").write_bytes(b"PK not a checkpoint")
     with pytest.raises(ConfigError, match="does not fit"):
         train_apc(config(ApcConfig, data, tmp_path))
+
+
+@pytest.mark.parametrize("content", [None, b"garbage"])
+def test_what_another_recipe_should_have_written_is_named(tmp_path, content):
+    weights, bank = tmp_path / "apc.safetensors", tmp_path / "manifold.npz"
+    for file in (weights, bank):
+        if content is not None:
+            file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"apc\.safetensors"):
+        load_weights(ApcEncoder(), weights)
+    with pytest.raises(ConfigError, match=r"manifold\.npz"):
+        load_bank(bank, torch.device("cpu"))
