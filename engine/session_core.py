@@ -19,13 +19,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.batching import Work
 from engine.clock import NS_PER_MS, Alarm, ms_to_ticks, ns_to_ticks, ticks_to_ns
 from engine.controls import Controls, Face, FaceShaper, between
+from engine.crossfade import fade_share, mix
 from engine.errors import SessionError
 from engine.hearing import Hearing, MotionPipeline
 from engine.instruments import Instruments
@@ -42,8 +42,6 @@ from models.spec import MEDIA_HZ, TICKS_PER_MOTION, TICKS_PER_SAMPLE
 
 logger = logging.getLogger(__name__)
 
-FADE_TICKS = MEDIA_HZ // 4
-"""In which one avatar's picture gives way to another's."""
 LONGEST_STALL_NS = 10_000 * NS_PER_MS
 _CLOCK_GRAIN_NS = 50 * NS_PER_MS
 """A clock that goes back by more than this is no clock."""
@@ -373,11 +371,11 @@ class Core:
         """A picture in which the avatar before is still seen for a while."""
         assert self._fade is not None
         before, begun = self._fade
-        share = (slot - begun) / FADE_TICKS
+        share = fade_share(slot, begun)
         if share >= 1:
             self._fade = None
             return picture
-        return await self._lane.run(_mix, before, picture, max(0.0, share))
+        return await self._lane.run(mix, before, picture, share)
 
     # Pacing.
 
@@ -447,8 +445,3 @@ class Core:
         now = self._clock.now_ns()
         self._instruments.add(stage, began_ns, now, number)
         return now - began_ns
-
-
-def _mix(before: Picture, after: Picture, share: float) -> Picture:
-    mixed = before + np.float32(share) * (after.astype(np.float32) - before)
-    return np.rint(mixed).astype(np.uint8)
