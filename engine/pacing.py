@@ -11,13 +11,15 @@ m + L, for ever: no decision here, and no lateness, moves a deadline.
 
 from enum import Enum
 
-from engine.clock import ticks_to_ns
+from engine.clock import NS_PER_MS, ticks_to_ns
 from engine.errors import ConfigError
 from models.spec import MEDIA_HZ, TICKS_PER_MOTION
 
 FRAME_RATES = (60, 30, 25, 20)
 SOUND_BLOCK_TICKS = MEDIA_HZ // 50
 """20 ms of sound."""
+LONGEST_SKIP_NS = 250 * NS_PER_MS
+"""After so long without a picture even a late one is better than none."""
 
 
 class Action(Enum):
@@ -28,7 +30,7 @@ class Action(Enum):
     SKIP = "skip"
 
 
-def decide(now_ns: int, deadline_ns: int, ready: bool, period_ns: int) -> Action:
+def decide(now_ns: int, deadline_ns: int, ready: bool, period_ns: int, skipping_ns: int = 0) -> Action:
     """What to do about a frame whose deadline has come.
 
     Args:
@@ -36,12 +38,14 @@ def decide(now_ns: int, deadline_ns: int, ready: bool, period_ns: int) -> Action
         deadline_ns: When the frame was to be shown.
         ready: Whether its picture is there.
         period_ns: Time between two frames.
+        skipping_ns: For how long by the clock nothing but skipping was done.
 
     Returns:
         ``SKIP`` when the next frame is due as well (the process had stalled), so that the stream is never late by
-        a whole frame; else ``SHOW`` or, without a picture, ``REPEAT`` of the one before.
+        a whole frame, but not for longer than ``LONGEST_SKIP_NS``: a process that always comes too late still shows
+        something; else ``SHOW`` or, without a picture, ``REPEAT`` of the one before.
     """
-    if now_ns - deadline_ns >= period_ns:
+    if now_ns - deadline_ns >= period_ns and skipping_ns < LONGEST_SKIP_NS:
         return Action.SKIP
     return Action.SHOW if ready else Action.REPEAT
 

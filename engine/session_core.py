@@ -97,6 +97,7 @@ class Core:
         self._fade: tuple[Picture, int] | None = None
         self._busy_ns, self._missed, self._skipped, self._blocks = 0, 0, 0, 0
         self._repeated, self._down, self._up = 0, 0, 0
+        self._skipping_since: int | None = None
 
     def arrival_ns(self) -> int:
         """The session's clock, for any thread."""
@@ -152,9 +153,7 @@ class Core:
         now = self.now_ticks()
         self._generation += 1
         self._instruments.mark("interruption")
-        self._next = self._first_to_draw()
-        self._again = self._next
-        self._forgiven = self._next
+        self._next = self._again = self._forgiven = self._first_to_draw()
         self._ready.clear()
         self._outlet.clear()
         shown = self._schedule.at(self._shown - 1) if self._shown else 0
@@ -314,8 +313,7 @@ class Core:
                 return face, generation
 
     def _take_orders(self) -> list[Order]:
-        orders = [*self._sound.orders(), *self._orders]
-        self._orders.clear()
+        orders, self._orders = [*self._sound.orders(), *self._orders], []
         return orders
 
     def _obey(self, orders: list[Order], controls: Controls) -> None:
@@ -400,7 +398,8 @@ class Core:
     def _show(self, number: int, slot: int, now_ns: int) -> None:
         """Decide about a frame that is due, and give it out."""
         period_ns = ticks_to_ns(self._schedule.period)
-        action = decide(now_ns, self._deadline(slot), number in self._ready, period_ns)
+        skipping_ns = 0 if self._skipping_since is None else now_ns - self._skipping_since
+        action = decide(now_ns, self._deadline(slot), number in self._ready, period_ns, skipping_ns)
         picture = self._ready.pop(number, None)
         if picture is not None:
             self._latest = (number, picture)
@@ -408,8 +407,10 @@ class Core:
         missed = action is Action.REPEAT and number >= self._forgiven
         if action is Action.SKIP:
             self._skipped += 1
+            self._skipping_since = now_ns - skipping_ns
             self._instruments.mark("skip", number)
             return
+        self._skipping_since = None
         self._missed += missed
         self._repeated += action is Action.REPEAT
         if missed:

@@ -6,6 +6,7 @@ from engine.clock import NS_PER_MS
 from engine.errors import ConfigError
 from engine.pacing import (
     FRAME_RATES,
+    LONGEST_SKIP_NS,
     Action,
     deadline_ns,
     decide,
@@ -31,6 +32,12 @@ PERIOD = 33 * NS_PER_MS
 )
 def test_what_becomes_of_a_frame(late_ns: int, ready: bool, action: Action) -> None:
     assert decide(10**12 + late_ns, 10**12, ready, PERIOD) is action
+
+
+@pytest.mark.parametrize(("ready", "action"), [(True, Action.SHOW), (False, Action.REPEAT)])
+def test_a_process_that_is_always_late_still_shows_something(ready: bool, action: Action) -> None:
+    assert decide(10**12 + 3 * PERIOD, 10**12, ready, PERIOD, LONGEST_SKIP_NS - 1) is Action.SKIP
+    assert decide(10**12 + 3 * PERIOD, 10**12, ready, PERIOD, LONGEST_SKIP_NS) is action
 
 
 @given(st.sampled_from(FRAME_RATES), st.integers(0, 8 * 3600), st.integers(0, 10**18), st.integers(0, 50_000))
