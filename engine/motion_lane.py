@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 from engine.batching import Batcher, Work
 from engine.errors import SessionError
 from engine.lanes import Lane
-from engine.scheduling import run_on_wakeup
 
 T = TypeVar("T")
 
@@ -31,7 +30,7 @@ class MotionLane:
 
     def __init__(self, name: str = "mien-motion") -> None:
         """Prepare; the thread begins with the first work."""
-        self._executor = ThreadPoolExecutor(1, name, initializer=run_on_wakeup)
+        self._executor = ThreadPoolExecutor(1, name)
         self._lock = threading.Lock()
         self._arrived: list[tuple[Work[Any], Future[Any]]] = []
         self._batcher = Batcher()

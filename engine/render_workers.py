@@ -44,7 +44,7 @@ from engine.images import use_opencv_threads
 from engine.renderer.warp import WarpRenderer
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
-NICENESS = 5
+NICENESS = 10
 """By how much workers lower their priority."""
 _PICTURE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 _SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,), (1,))

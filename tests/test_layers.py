@@ -38,6 +38,7 @@ DOORS = {
     "tensorrt": ("engine/",),
     "aiortc": ("streaming/",),
     "sounddevice": ("streaming/",),
+    "playwright": ("benchmarks/",),
     "httpx": ("streaming/bots/",),
     "livekit": ("streaming/bots/livekit_avatar.py",),
     "pipecat": ("streaming/bots/pipecat_avatar.py",),

@@ -30,6 +30,7 @@ from models.spec import (
     MEL_FLOOR,
     MEL_HIGH_HZ,
     MEL_HZ,
+    MEL_LAG,
     MEL_LOW_HZ,
     MEL_WINDOW,
     MELS_PER_MOTION,
@@ -78,6 +79,8 @@ class MelSettings(_Model):
     low_hz: float = MEL_LOW_HZ
     high_hz: float = MEL_HIGH_HZ
     floor: float = MEL_FLOOR
+    lag: int = 0
+    """``MEL_LAG``; manifests that do not say are of networks that heard a window more."""
 
 
 class ManifoldSettings(_Model):
@@ -116,7 +119,7 @@ class BundleManifest(_Model):
     media_hz: int = MEDIA_HZ
     motion_hz: int = MOTION_HZ
     max_lookahead_frames: int = Field(default=MAX_LOOKAHEAD, ge=0, le=MAX_LOOKAHEAD)
-    mel: MelSettings = MelSettings()
+    mel: MelSettings = MelSettings(lag=MEL_LAG)
     manifold: ManifoldSettings = ManifoldSettings()
     pose: PoseSettings = PoseSettings()
     networks: dict[str, NetworkGeometry]
@@ -264,7 +267,7 @@ def _read_manifest(path: Path) -> BundleManifest:
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ArtefactError(f"{path}: the manifest is damaged at {place!r}; export the bundle again.") from error
-    ours = (MEDIA_HZ, MOTION_HZ, MelSettings())
+    ours = (MEDIA_HZ, MOTION_HZ, MelSettings(lag=MEL_LAG))
     if (manifest.media_hz, manifest.motion_hz, manifest.mel) != ours:
         raise ArtefactError(f"{path} was made for other rates or another log-mel than this engine computes.")
     return manifest

@@ -29,9 +29,9 @@ def test_quantile_is_a_value_that_was_measured(share: float, value: int) -> None
 def test_auto_takes_the_smallest_that_holds_at_p999() -> None:
     rare = Measurement([8.0] * 9995 + [50.0] * 5, 0.3)
     often = Measurement([8.0] * 99 + [50.0], 0.3)
-    assert rare.needed_ms == math.ceil(8 * 1.15)
-    assert often.needed_ms == math.ceil(50 * 1.15)
-    assert fit_budget(25.0, 23.0, None, rare) == Budget(25.0, 23.0, 10.0)
+    assert rare.needed_ms == math.ceil(8 * 1.4)
+    assert often.needed_ms == math.ceil(50 * 1.4)
+    assert fit_budget(25.0, 23.0, None, rare) == Budget(25.0, 23.0, 12.0)
 
 
 def test_a_wanted_latency_is_kept_exactly() -> None:
