@@ -160,7 +160,7 @@ def test_pushed_speech_is_answered_and_broken_off():
     report = pushed_report()
     assert report["utterances"] == report["answered"] >= 4 and report["interrupted"] == report["rested"] >= 3
     # Up to a frame of 60 Hz to the next place for a picture, and the latency of pushed speech.
-    assert report["budget_ms"] == 14.0
+    assert report["budget_ms"] == 16.0
     assert 14 <= report["first_frame_ms"]["p50"] <= report["first_frame_ms"]["max"] <= 14 + 17
     assert report["lips_ms"]["p50"] >= report["first_frame_ms"]["p50"]
     # At 30 fps the next frame is up to 33 ms away.

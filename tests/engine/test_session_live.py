@@ -33,7 +33,7 @@ def test_frames_and_sound_come_at_a_constant_latency(fps: int, lookahead: int) -
     stats = log.session.stats()
     assert stats.missed == stats.skipped == stats.gaps == stats.dropped_frames == 0
     assert stats.latency_ms == pytest.approx(
-        lookahead * 1000 / 60 + 25.02 + 23 + 14 + (640 / 48 if fps == 25 else 0), abs=0.05
+        lookahead * 1000 / 60 + 25.02 + 23 + 16 + (640 / 48 if fps == 25 else 0), abs=0.05
     )
 
 
