@@ -61,7 +61,6 @@ class IntakeStats:
         late_ms: Sound that came after its place had been concealed, or twice, and was left out.
         dropped_ms: Sound that was left out because the queue was full; silence keeps its place.
         drift_ppm: How much faster than its nominal rate the source runs, as estimated.
-        steering_ppm: By how much it is being resampled now.
         queue_ms: Sound that waits to be taken.
     """
 
@@ -70,7 +69,6 @@ class IntakeStats:
     late_ms: float
     dropped_ms: float
     drift_ppm: float
-    steering_ppm: float
     queue_ms: float
 
 
@@ -246,7 +244,6 @@ class Intake:
             late_ms=self._late_ticks / _TICKS_PER_MS,
             dropped_ms=self._dropped_ticks / _TICKS_PER_MS,
             drift_ppm=self._clock.drift_ppm,
-            steering_ppm=self._ppm,
             queue_ms=self.queued_ticks / _TICKS_PER_MS,
         )
 

@@ -8,7 +8,7 @@ none: it waits until an utterance may begin, is then laid on the clock from ther
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -27,33 +27,6 @@ _AHEAD_TICKS = ms_to_ticks(100)
 """How far ahead of the clock a live source's sound is taken: the rest waits in the bounded intake."""
 _HOLD_TICKS = ms_to_ticks(250)
 """An utterance that comes so slowly that its lookahead is still missing begins after this time."""
-
-
-class SoundSide(Protocol):
-    """What a session asks of either mode."""
-
-    track: SoundTrack
-
-    @property
-    def known_ticks(self) -> int:
-        """Media time up to which the pipeline's sound has been taken."""
-        ...
-
-    def push(self, samples: NDArray[Any], rate_hz: int, now_ticks: int) -> None:
-        """Take a chunk in."""
-        ...
-
-    def advance(self, until_ticks: int, now_ticks: int) -> None:
-        """Take what has come, as far as ``until_ticks`` may need it."""
-        ...
-
-    def force(self, until_ticks: int) -> None:
-        """Make the sound up to ``until_ticks`` known: it is due."""
-        ...
-
-    def orders(self) -> list[Order]:
-        """What the pipeline's side has to do, since the last call."""
-        ...
 
 
 class LiveSound:

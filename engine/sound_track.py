@@ -30,11 +30,6 @@ class SoundTrack:
         """Media time of the next block."""
         return self._taken
 
-    @property
-    def queue_ticks(self) -> int:
-        """Sound that waits to be taken."""
-        return self.end_ticks - self._taken
-
     def append(self, sound: NDArray[np.float32]) -> None:
         """Put sound, float32 (n,) mono at 48 kHz in [-1, 1], where the last ended."""
         if len(sound):

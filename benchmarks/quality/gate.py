@@ -21,8 +21,8 @@ class Figure:
 
     Attributes:
         value: Mean over the clips, as committed.
-        noise: By how much it may be worse without meaning anything: three times the standard deviation over seeds of
-            the head's motion, and no less than what encoders and rounding make of it elsewhere.
+        noise: By how much it may be worse without meaning anything: what another seed of the head's motion did to two
+            of the clips, scaled to seven and rounded up, and no less than what encoders and rounding make of it.
         higher: Whether more is better.
     """
 

@@ -7,7 +7,6 @@ of every other file), ``image.png``, ``matte.png``, ``plate.png`` and ``geometry
 import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ArtefactError, OutputError
+from engine.artefacts.files import read_files, write_files
+from engine.errors import ArtefactError
 from engine.images import decode_png, encode_png
 from models.spec import IMAGE_SIZE, LANDMARKS, SCHEMA_VERSION
 
 MAX_FILE_BYTES = 16 << 20
 _IMAGES = ("image", "matte", "plate")
+_FILES = ("manifest.json", *(f"{image}.png" for image in _IMAGES), "geometry.npz")
 _ARRAYS: dict[str, tuple[int, ...]] = {
     "source_points": (LANDMARKS, 2),
     "template": (LANDMARKS, 3),
@@ -111,20 +112,7 @@ def save_avatar(avatar: Avatar, path: Path) -> None:
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".avatar":
-            partial = path.with_name(f".{path.name}.part")
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in sorted(files.items()):
-                    archive.writestr(zipfile.ZipInfo(name), data)
-            os.replace(partial, path)
-        else:
-            path.mkdir(exist_ok=True)
-            for name, data in sorted(files.items(), key=lambda item: item[0] == "manifest.json"):
-                (path / name).write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"Cannot write the avatar {path}: {error.strerror or error}.") from error
+    write_files(path, files, "manifest.json", "avatar")
 
 
 def load_avatar(path: Path) -> Avatar:
@@ -133,7 +121,7 @@ def load_avatar(path: Path) -> Avatar:
     Raises:
         ArtefactError: It is missing, damaged, of another schema version, or too large to be one.
     """
-    files = _read_files(path)
+    files = read_files(path, dict.fromkeys(_FILES, MAX_FILE_BYTES), "an avatar")
     try:
         manifest = json.loads(files["manifest.json"])
         version, digests = manifest["schema_version"], manifest["sha256"]
@@ -146,7 +134,7 @@ def load_avatar(path: Path) -> Avatar:
             f"{path} is a {kind} of schema version {version}; this engine reads avatars of version "
             f"{SCHEMA_VERSION}. Create it again with `mien avatar create`."
         )
-    for file in ("image.png", "matte.png", "plate.png", "geometry.npz"):
+    for file in _FILES[1:]:
         if file not in files or hashlib.sha256(files[file]).hexdigest() != digests.get(file):
             raise ArtefactError(f"{path}: {file} is missing or damaged. Create the avatar again.")
     try:
@@ -156,29 +144,3 @@ def load_avatar(path: Path) -> Avatar:
         raise ArtefactError(f"{path}: geometry.npz is damaged. Create the avatar again.") from error
     image, matte, plate = (decode_png(files[f"{key}.png"], grey=key == "matte") for key in _IMAGES)
     return Avatar(name=name, provenance=provenance, image=image, matte=matte, plate=plate, **geometry)
-
-
-def _read_files(path: Path) -> dict[str, bytes]:
-    """The regular files of an avatar, by name, within the size limit."""
-    wanted = ("manifest.json", "image.png", "matte.png", "plate.png", "geometry.npz")
-    try:
-        if path.is_dir():
-            return {name: _limited((path / name).read_bytes(), path) for name in wanted if (path / name).is_file()}
-        with zipfile.ZipFile(path) as archive:
-            files = {}
-            for info in archive.infolist():
-                if info.filename in wanted:
-                    if info.file_size > MAX_FILE_BYTES:
-                        raise ArtefactError(f"{path}: {info.filename} is too large to be part of an avatar.")
-                    files[info.filename] = archive.read(info)
-            return files
-    except FileNotFoundError as error:
-        raise ArtefactError(f"There is no avatar {path}.") from error
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-        raise ArtefactError(f"{path} is not an avatar: it is neither a folder nor a readable zip.") from error
-
-
-def _limited(data: bytes, path: Path) -> bytes:
-    if len(data) > MAX_FILE_BYTES:
-        raise ArtefactError(f"{path}: a file is too large to be part of an avatar.")
-    return data

@@ -7,9 +7,6 @@ of the bundle with the style's own weights. Files come from anywhere: whatever i
 
 import hashlib
 import json
-import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.artefacts.bundle import Bundle, NetworkGeometry
-from engine.errors import ArtefactError, OutputError
+from engine.artefacts.files import read_files, write_files
+from engine.errors import ArtefactError
 from models.spec import SCHEMA_VERSION
 
 STYLE_NETWORKS = ("motion", "headpose")
@@ -143,21 +141,7 @@ def save_style(style: Style, path: Path) -> None:
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = style.manifest.model_copy(update={"sha256": digests})
     files[_MANIFEST_FILE] = (json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".style":
-            partial = path.with_name(f".{path.name}.part")
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in files.items():
-                    archive.writestr(zipfile.ZipInfo(name), data)
-            os.replace(partial, path)
-        else:
-            path.mkdir(exist_ok=True)
-            (path / _MANIFEST_FILE).unlink(missing_ok=True)
-            for name, data in files.items():
-                (path / name).write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"Cannot write the style {path}: {error.strerror or error}.") from error
+    write_files(path, files, _MANIFEST_FILE, "style")
 
 
 def load_style(path: Path) -> Style:
@@ -166,7 +150,7 @@ def load_style(path: Path) -> Style:
     Raises:
         ArtefactError: It is missing, damaged, of another schema version, or too large to be one.
     """
-    files = _read_files(path)
+    files = read_files(path, _FILES, "a style")
     manifest = _manifest(path, files.get(_MANIFEST_FILE))
     graphs = {}
     for name in STYLE_NETWORKS:
@@ -198,36 +182,6 @@ def _manifest(path: Path, data: bytes | None) -> StyleManifest:
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ArtefactError(f"{path}: the manifest is damaged at {place!r}; fetch or train the style again.") from error
-
-
-def _read_files(path: Path) -> dict[str, bytes]:
-    """The files of a style that are there, by name, within their size limits."""
-    try:
-        if path.is_dir():
-            return {name: _bounded(path, name) for name in _FILES if (path / name).is_file()}
-        if path.stat().st_size > sum(_FILES.values()) + MAX_MANIFEST_BYTES:
-            raise ArtefactError(f"{path} is too large to be a style.")
-        with zipfile.ZipFile(path) as archive:
-            wanted = [info for info in archive.infolist() if info.filename in _FILES]
-            if len({info.filename for info in wanted}) < len(wanted):
-                raise ArtefactError(f"{path} is not a style: it holds a file twice.")
-            for info in wanted:
-                if info.file_size > _FILES[info.filename]:
-                    raise ArtefactError(f"{path}: {info.filename} is too large to be part of a style.")
-            # A zip cannot give more than the size that it declares, which was checked.
-            return {info.filename: archive.read(info) for info in wanted}
-    except FileNotFoundError as error:
-        raise ArtefactError(f"There is no style {path}.") from error
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ArtefactError(f"{path} is not a style: it is neither a folder nor a readable zip.") from error
-
-
-def _bounded(folder: Path, name: str) -> bytes:
-    with (folder / name).open("rb") as file:
-        data = file.read(_FILES[name] + 1)
-    if len(data) > _FILES[name]:
-        raise ArtefactError(f"{folder}: {name} is too large to be part of a style.")
-    return data
 
 
 def _ends(geometry: NetworkGeometry) -> tuple[object, ...]:

@@ -28,7 +28,6 @@ from models.spec import IMAGE_SIZE, JAW, LANDMARKS
 
 F64 = NDArray[np.float64]
 
-NODES = IMAGE_SIZE // CELL
 COARSE_CELL = 8
 """Most motion is smooth: every other node will do, if what lies between is smoothed in."""
 MESH_OF_68 = (
@@ -120,7 +119,7 @@ def fine_positions(coarse: C64, window: tuple[slice, slice] | None = None) -> C6
         window: Rows and columns of the result that are wanted; all by default.
 
     Returns:
-        complex64 (NODES + 2, NODES + 2) px, with one node beyond the picture on all sides, or a window of it.
+        complex64 (IMAGE_SIZE // CELL + 2, as many) px, a node beyond the picture on all sides, or a window of it.
     """
     # Node k of the result is the node k + skipped between the padded coarse ones.
     padded, skipped = framed(as_pairs(coarse), _REACH), 2 * _REACH - 1

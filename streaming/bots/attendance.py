@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,6 +14,7 @@ from engine.lanes import ThreadLane
 from streaming.avatars import resolve_avatar, shipped_avatars
 from streaming.bots.presence import Call, Presence
 from streaming.bots.speech import Speech
+from streaming.endings import ended_by_signals
 from streaming.serve.app import Server, create_server
 from streaming.serve.config import ServeConfig
 from streaming.serve.media.encoders import VideoCodec
@@ -138,7 +138,7 @@ async def attend(
             patience_s=options.patience_s,
             on_joined=lambda: say("in the call"),
         )
-        with _signals(ending) if options.door is None else contextlib.nullcontext():
+        with ended_by_signals(ending.set) if options.door is None else contextlib.nullcontext():
             await _be_there(options, room, server, presence, speech, ending, say)
         stats = room.session.stats()
         if room.failed:
@@ -196,22 +196,3 @@ async def _key(server: Server, avatar: str) -> str:
         return server.rooms.gallery.add(await lane.run(resolve_avatar, avatar))
     finally:
         lane.close()
-
-
-@contextlib.contextmanager
-def _signals(ending: asyncio.Event) -> Iterator[None]:
-    """Leave the call at Ctrl-C and SIGTERM."""
-    loop, installed = asyncio.get_running_loop(), []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        try:
-            loop.add_signal_handler(number, ending.set)
-        except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no POSIX system
-            continue
-        installed.append((number, before))
-    try:
-        yield
-    finally:
-        for number, before in installed:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before)

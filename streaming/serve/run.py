@@ -7,13 +7,13 @@ told and closed. A second one ends them at once.
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
 from engine.errors import OutputError
+from streaming.endings import ended_by_signals
 from streaming.serve.app import Server, create_server
 from streaming.serve.config import ServeConfig
 
@@ -84,9 +84,16 @@ async def serve(
                 h11_max_incomplete_event_size=64 << 10,
             )
         )
+
+        def on_signal() -> None:
+            """Begin the end with the first signal, force it with the second."""
+            if ending.is_set():
+                web.should_exit = True
+            ending.set()
+
         draining = asyncio.create_task(_drain(server, web, ending), name="mien-drain")
         try:
-            with _signals(ending, web):
+            with ended_by_signals(on_signal):
                 host, port = listener.getsockname()[:2]
                 say(f"Mien listens on http://{f'[{host}]' if ':' in host else host}:{port}/ (end it with Ctrl-C)")
                 await web.serve([listener])
@@ -121,29 +128,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port."
         ) from error
     return listener
-
-
-@contextlib.contextmanager
-def _signals(ending: asyncio.Event, web: uvicorn.Server) -> Iterator[None]:
-    """Begin the end with the first signal, force it with the second."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if ending.is_set():
-            web.should_exit = True
-        ending.set()
-
-    installed = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        try:
-            loop.add_signal_handler(number, on_signal)
-        except (NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no POSIX system
-            continue
-        installed.append((number, before))
-    try:
-        yield
-    finally:
-        for number, before in installed:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before)
