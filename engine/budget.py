@@ -21,6 +21,9 @@ OUTPUT_MS = 2.0
 QUANTILE = 0.999
 _MARGIN = 1.4
 """On the measured compute: a calibration of seconds does not see the rarest of hours."""
+_MARGIN_OF_MANY = 1.25
+"""On the mean time of a motion frame, of which several follow at once."""
+_STRAGGLER = 1.5
 _LEAST_COMPUTE_MS = 4.0
 _MOST_LATENCY_MS = 2000.0
 
@@ -78,6 +81,16 @@ class Measurement:
     busy_share: float
     motion_ms: float = 0.0
 
+    @property
+    def straggles(self) -> bool:
+        """Whether a few frames took much longer than most: the machine may have done something else meanwhile."""
+        return max(self.compute_ms) > _STRAGGLER * self.typical_ms
+
+    @property
+    def typical_ms(self) -> float:
+        """What nine frames in ten took."""
+        return quantile(self.compute_ms, 0.9)
+
     def __post_init__(self) -> None:
         """Refuse a measurement of nothing."""
         if not self.compute_ms:
@@ -93,6 +106,18 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The smallest of ``values`` that ``share`` of them do not exceed: of few values and a high share, the largest."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+
+
+def catch_up_ms(measured: Measurement, budget: Budget, frames: float) -> float:
+    """By how much an utterance's first frame is later than any other could be, in ms.
+
+    Args:
+        measured: What this machine needs.
+        budget: Of the session; its allowance for a frame has something to spare for most frames.
+        frames: Motion frames of speech, beyond its own, that the first frame hears before it is drawn.
+    """
+    hearing_ms = _MARGIN_OF_MANY * measured.motion_ms * frames
+    return max(0.0, hearing_ms - (budget.compute_ms - measured.typical_ms))
 
 
 def fit_budget(lookahead_ms: float, chunk_ms: float, latency_ms: float | None, measured: Measurement) -> Budget:

@@ -5,6 +5,7 @@ measured, beside those that run, to fit in without breaking their budgets.
 """
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ from engine.lanes import FrameRenderer, Lane, ProcessRenderer, RendererFactory, 
 from engine.motion_lane import MotionLane, WorkLane
 from engine.pacing import retiming_ticks
 from engine.pipeline import Observer, Pipeline, open_manifold
-from engine.scheduling import run_on_wakeup
+from engine.scheduling import Role, leave_role, take_role
 from engine.session import Session
 from engine.session_parts import Equipment, SessionOptions
 from engine.session_sound import Mode
@@ -45,12 +46,14 @@ from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, POSE_DIM
 
 logger = logging.getLogger(__name__)
 
-PUSHED_LOOKAHEAD = 9
+PUSHED_LOOKAHEAD = 4
 """Of pushed speech, unless another is asked for: the speech that must be there before an utterance begins."""
 ARRIVAL_MS = 3.0
 """Part of the chunk's row: what the resampling filter holds back and what a chunk's arrival may be late by."""
 _FULL = 0.9
 """Of the cores, what all sessions together may use."""
+_TRIES = 3
+"""Times that a machine is measured which now and then does something else."""
 
 PipelineFactory = Callable[[Avatar, int, int], MotionPipeline]
 """Of an avatar, a lookahead in frames and a seed."""
@@ -155,7 +158,7 @@ class Engine:
             style: How to move, or where that lies; by default as the bundle was taught.
             intensity: Of the style, 0 (none of it) to 1.5.
             fps: 60, 30, 25 or 20.
-            lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 9 pushed.
+            lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 4 pushed.
             latency: L in ms, or ``auto`` for the smallest that this machine holds.
             mode: ``live`` or ``pushed``.
             seed: Of the head's motion.
@@ -249,7 +252,8 @@ class Engine:
             await asyncio.gather(*(session.close() for session in list(self._loads)))
             self._lane.close()
             self._setup.close()
-        run_on_wakeup(False)
+        leave_role()
+        gc.unfreeze()
 
     async def _admit(
         self, session: Session, options: SessionOptions, lookahead: int, latency_ms: float | None, seed: int
@@ -259,7 +263,7 @@ class Engine:
             if self._closed:
                 raise SessionError("The engine is closed: make a new one.")
             self._telemetry.check_free(session.label)
-            run_on_wakeup()  # the event loop's thread keeps time for all sessions
+            self._keep_time()
             pipeline, renderer = await self._outfit(options.avatar, lookahead, seed, session.instruments.observe)
             try:
                 style = await self._setup.run(self._open_style, options.style)
@@ -282,9 +286,17 @@ class Engine:
             pipeline=pipeline,
             renderer=renderer,
             budget=budget,
-            motion_ms=measured.motion_ms,
+            measured=measured,
             style=style,
         )
+
+    def _keep_time(self) -> None:
+        """The event loop's thread keeps time for all sessions, from the first on."""
+        take_role(Role.KEEPS_TIME)
+        if not self._loads:
+            # A collection that looks at all that lives stops every thread for some 30 ms: what is there by now stays.
+            gc.collect()
+            gc.freeze()
 
     async def _outfit(
         self, avatar: Avatar, lookahead: int, seed: int, observe: Observer
@@ -357,4 +369,8 @@ class Engine:
         return self._wardrobe.open(load_style(style) if isinstance(style, Path) else style)
 
     async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
-        return await calibrate(self._clock, self._lane, pipeline, renderer, fps)
+        """Measure; what took long by chance alone does not count, what does so every time does."""
+        measured = [await calibrate(self._clock, self._lane, pipeline, renderer, fps)]
+        while all(each.straggles for each in measured) and len(measured) < _TRIES:
+            measured.append(await calibrate(self._clock, self._lane, pipeline, renderer, fps))
+        return min(measured, key=lambda each: each.needed_ms)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.artefacts.avatar import Avatar
 from engine.controls import Face
 from engine.render_workers import WorkerRenderer
+from engine.scheduling import Role, take_role
 
 T = TypeVar("T")
 Picture = NDArray[np.uint8]
@@ -51,8 +52,15 @@ RendererFactory = Callable[[Avatar], FrameRenderer]
 class ThreadLane:
     """A lane of named threads."""
 
-    def __init__(self, name: str, threads: int = 1) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+    def __init__(self, name: str, threads: int = 1, begin: Callable[[], object] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            name: Prefix of the threads' names.
+            threads: How many.
+            begin: What each thread does first.
+        """
+        self._executor = ThreadPoolExecutor(threads, name, begin)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call ``function`` on one of the threads."""
@@ -69,8 +77,8 @@ class ProcessRenderer:
     def __init__(self, avatar: Avatar, workers: int) -> None:
         """Start the processes."""
         self.workers = workers
-        self._processes = WorkerRenderer(avatar, workers)
-        self._lane = ThreadLane("mien-render", workers)
+        self._processes = WorkerRenderer(avatar, workers, live=True)
+        self._lane = ThreadLane("mien-render", workers, lambda: take_role(Role.DRAWS))
 
     async def render(self, face: Face, economy: bool = False) -> Picture:
         """Draw ``face`` in the next free process.

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from engine.batching import Batcher, Work
 from engine.errors import SessionError
 from engine.lanes import Lane
+from engine.scheduling import Role, take_role
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class MotionLane:
 
     def __init__(self, name: str = "mien-motion") -> None:
         """Prepare; the thread begins with the first work."""
-        self._executor = ThreadPoolExecutor(1, name)
+        self._executor = ThreadPoolExecutor(1, name, take_role, (Role.MOVES,))
         self._lock = threading.Lock()
         self._arrived: list[tuple[Work[Any], Future[Any]]] = []
         self._batcher = Batcher()

@@ -14,9 +14,9 @@ A worker draws into its one slot, and the caller's thread copies the picture out
 picture may wait in a queue or an encoder for as long as it likes; a view of the slot would have to be tracked until
 then, to save a copy of some 40 us.
 
-Drawing must never delay the thread that keeps time: workers lower their own priority, and they stay in their parent's
-session, since Linux gives every session a share of the machine of its own (autogroups), within which a low priority
-means nothing to others.
+Drawing must never delay the thread that keeps time: workers of a live session take the role of those who draw
+(``engine.scheduling``), others lower their own priority. They stay in their parent's session, since Linux gives every
+session a share of the machine of its own (autogroups), within which a low priority means nothing to others.
 """
 
 import contextlib
@@ -42,10 +42,9 @@ from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError, MienError
 from engine.images import use_opencv_threads
 from engine.renderer.warp import WarpRenderer
+from engine.scheduling import NICENESS, Role, take_role
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
-NICENESS = 10
-"""By how much workers lower their priority."""
 _PICTURE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 _SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,), (1,))
 """Landmarks, pose, gaze, torso, and whether to draw cheaply."""
@@ -58,14 +57,20 @@ _CHILD = "from engine.render_workers import serve; serve()"
 class WorkerRenderer:
     """Draws one avatar in ``workers`` processes; as many threads may call ``render`` at once."""
 
-    def __init__(self, avatar: Avatar, workers: int) -> None:
-        """Start the processes; they get ready while the caller goes on."""
+    def __init__(self, avatar: Avatar, workers: int, *, live: bool = False) -> None:
+        """Start the processes; they get ready while the caller goes on.
+
+        Args:
+            avatar: Whom to draw.
+            workers: How many processes.
+            live: Whether somebody waits for the pictures by the clock.
+        """
         setup = _pack(avatar)
         self._workers: list[_Worker] = []
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         try:
             for _ in range(workers):
-                self._workers.append(_Worker(setup))
+                self._workers.append(_Worker(setup, live))
                 self._free.put(self._workers[-1])
         except BaseException:
             self.close()
@@ -125,14 +130,14 @@ class WorkerRenderer:
 class _Worker:
     """The parent's end of one process."""
 
-    def __init__(self, setup: bytes) -> None:
+    def __init__(self, setup: bytes, live: bool) -> None:
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         slot = _nameless_file(math.prod(_PICTURE))
         try:
             # The mapping lasts as long as the array, so closing this end cannot pull it away from a thread that reads.
             self._slot = _picture(mmap.mmap(slot, math.prod(_PICTURE), prot=mmap.PROT_READ))
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(slot)],
+                [sys.executable, "-c", _CHILD, str(slot), *(["live"] if live else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(slot,),
@@ -182,7 +187,9 @@ def serve() -> None:
     """A worker's life: take an avatar, then draw what is asked for until the pipe is closed."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not print into the pictures
-    os.nice(NICENESS)
+    live = sys.argv[2:] == ["live"]
+    if not live:
+        os.nice(NICENESS)
     use_opencv_threads(1)
     slot = _picture(mmap.mmap(int(sys.argv[1]), math.prod(_PICTURE)))
     with contextlib.suppress(EOFError, BrokenPipeError):
@@ -193,6 +200,8 @@ def serve() -> None:
         except Exception as error:
             _send(answers, _tell(error))
             return
+        if live:  # only now: opening an avatar is no frame that anybody waits for
+            take_role(Role.DRAWS)
         _send(answers)
         while True:
             numbers = np.frombuffer(_exactly(requests, 4 * _FLOATS), np.float32)

@@ -1,8 +1,13 @@
 """What the operating system's scheduler is told about threads: who must run at once.
 
-A frame's deadline is kept by one thread that sleeps most of the time, beside processes that draw all the time on the
-same few cores. A scheduler that is fair to all lets the sleeper wait for the end of a drawing's time slice, several
-milliseconds. Nothing here needs privileges; where a system knows no such thing, nothing happens.
+A frame's deadline is kept by a thread that sleeps most of the time, beside others that compute most of the time on
+the same few cores. A scheduler that is fair to all lets the sleeper wait, and lets whatever else runs on the machine
+take turns with a frame that is due. So live sessions ask for real-time priority, as sound servers do, each role
+before those on whose work it waits. Linux grants it to root and to users with a limit for it (``rtprio`` in
+``limits.conf``), and keeps a twentieth of each second for all others even then.
+
+Where it is refused, a short time slice and a lower priority for drawing must do, which need no privileges; where a
+system knows none of this, nothing happens.
 """
 
 import ctypes
@@ -10,28 +15,62 @@ import os
 import platform
 import struct
 import sys
+from enum import IntEnum
 
 _SYSCALLS = {"x86_64": 314, "aarch64": 274}
 """Number of ``sched_setattr`` by machine."""
 _SLICE_NS = 100_000
+NICENESS = 10
+"""By how much drawing lowers its priority where it has no real-time one."""
 
 
-def run_on_wakeup(wanted: bool = True) -> bool:
-    """Ask for a short time slice for the calling thread (Linux 6.12 and later): it then runs as soon as it wakes.
+class Role(IntEnum):
+    """What a thread of a live session does; the number is its real-time priority."""
 
-    Its share of the processor stays what it was.
+    DRAWS = 1
+    MOVES = 2
+    KEEPS_TIME = 3
+
+
+def take_role(role: Role) -> bool:
+    """Let the scheduler treat the calling thread by its role. Threads and processes that it begins are not.
 
     Args:
-        wanted: False gives it an ordinary slice again.
+        role: What the thread does. ``DRAWS`` may lower the priority of the thread for good.
 
     Returns:
-        Whether the system knows time slices of a thread.
+        Whether it has real-time priority now.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(role))
+    except OSError:
+        if role is Role.KEEPS_TIME:
+            _ask_for_slice(_SLICE_NS)
+        elif role is Role.DRAWS:
+            os.nice(NICENESS)
+        return False
+    return True
+
+
+def leave_role() -> None:
+    """Let the scheduler treat the calling thread, that kept time, as any other again."""
+    if sys.platform != "linux":
+        return
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    _ask_for_slice(0)
+
+
+def _ask_for_slice(slice_ns: int) -> None:
+    """Ask for a time slice for the calling thread (Linux 6.12 and later); 0 is an ordinary one.
+
+    With a short one it runs as soon as it wakes; its share of the processor stays what it was.
     """
     number = _SYSCALLS.get(platform.machine())
-    if sys.platform != "linux" or number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return False
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    # struct sched_attr: size, policy, flags, nice, priority, runtime (the slice), deadline, period.
-    attributes = struct.pack("<IIQiIQQQ", 48, os.SCHED_OTHER, 0, nice, 0, _SLICE_NS if wanted else 0, 0, 0)
-    refused: int = ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(attributes), 0)
-    return not refused
+    if number is not None and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        # struct sched_attr: size, policy, flags, nice, priority, runtime (the slice), deadline, period.
+        attributes = struct.pack("<IIQiIQQQ", 48, os.SCHED_OTHER, 0, nice, 0, slice_ns, 0, 0)
+        ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(attributes), 0)

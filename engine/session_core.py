@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.batching import Work
+from engine.budget import catch_up_ms
 from engine.clock import NS_PER_MS, Alarm, ms_to_ticks, ns_to_ticks, ticks_to_ns
 from engine.controls import Controls, Face, FaceShaper, between
 from engine.crossfade import fade_share, mix
@@ -45,8 +46,6 @@ logger = logging.getLogger(__name__)
 LONGEST_STALL_NS = 10_000 * NS_PER_MS
 _CLOCK_GRAIN_NS = 50 * NS_PER_MS
 """A clock that goes back by more than this is no clock."""
-_ENOUGH = 0.8
-"""Of a frame's allowance, what must be left for it to be drawn anew: a frame seldom needs all of it."""
 _INTAKE_MS = {"live": 2000.0, "pushed": 30_000.0}
 
 
@@ -71,7 +70,8 @@ class Core:
         self._hearing = Hearing(equipment.pipeline, assumes_silence=pushed, gate=gate)
         self._hearing.wear(equipment.style)
         self._shaper = FaceShaper(options.avatar.template, self.controls)
-        self._catch_up = ms_to_ticks(equipment.motion_ms * (self._lookahead / TICKS_PER_MOTION + 1))
+        self._typical_ns = round(equipment.measured.typical_ms * NS_PER_MS)
+        self._catch_up = ms_to_ticks(catch_up_ms(equipment.measured, self.budget, self._lookahead / TICKS_PER_MOTION))
         self._orders: list[Order] = []
         self._attended = 0
         """Media time up to which the pipeline was given all sound."""
@@ -153,7 +153,10 @@ class Core:
         now = self.now_ticks()
         self._generation += 1
         self._instruments.mark("interruption")
-        self._next = self._again = self._forgiven = self._first_to_draw()
+        first = self._first_to_draw()
+        # One that is drawn anew has less time than it was promised: if it is late, that is no miss.
+        self._forgiven = first + (first < self._next)
+        self._next = self._again = first
         self._ready.clear()
         self._outlet.clear()
         shown = self._schedule.at(self._shown - 1) if self._shown else 0
@@ -172,7 +175,7 @@ class Core:
         if last < self._shown or self._shaping:
             return self._next  # a frame whose motion is being computed is begun anew in any case
         left = self._deadline(self._schedule.at(last)) - self._clock.now_ns()
-        return last if left >= self._allowance_ns * _ENOUGH else self._next
+        return last if left >= self._typical_ns else self._next
 
     async def become(self, avatar: Avatar, pipeline: MotionPipeline, renderer: FrameRenderer) -> FrameRenderer:
         """Draw another person from the next frame on; gives back the renderer that is no longer used."""
@@ -278,7 +281,6 @@ class Core:
     async def _until_reached(self, sound: PushedSound, slot: int, need: int) -> bool:
         now = self.now_ticks()
         if sound.may_begin(now):
-            # The face must first hear the whole lookahead of the speech; until then it idles.
             number = max(self._next, self._shown)
             self._eager = self._schedule.start_at(number, now + self._catch_up)
             place = self._eager

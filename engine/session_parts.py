@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.artefacts.avatar import Avatar
 from engine.artefacts.style import Style
-from engine.budget import Budget
+from engine.budget import Budget, Measurement
 from engine.clock import Clock
 from engine.controls import Controls
 from engine.errors import ConfigError
@@ -66,7 +66,7 @@ class Equipment:
         pipeline: Sound to motion, for the session's avatar.
         renderer: Draws the avatar; the session closes it.
         budget: The latency.
-        motion_ms: What one motion frame takes on this machine.
+        measured: What frames take on this machine.
         style: The style to begin in.
     """
 
@@ -76,7 +76,7 @@ class Equipment:
     pipeline: MotionPipeline
     renderer: FrameRenderer
     budget: Budget
-    motion_ms: float = 0.0
+    measured: Measurement
     style: OpenStyle | None = None
 
 

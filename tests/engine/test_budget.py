@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from engine.budget import Budget, Measurement, fit_budget, quantile
+from engine.budget import Budget, Measurement, catch_up_ms, fit_budget, quantile
 from engine.errors import ConfigError
 
 QUICK = Measurement([8.0] * 999 + [9.0], 0.3)
@@ -32,6 +32,14 @@ def test_auto_takes_the_smallest_that_holds_at_p999() -> None:
     assert rare.needed_ms == math.ceil(8 * 1.4)
     assert often.needed_ms == math.ceil(50 * 1.4)
     assert fit_budget(25.0, 23.0, None, rare) == Budget(25.0, 23.0, 12.0)
+
+
+def test_an_utterance_begins_later_by_the_hearing_that_no_frame_has_time_for() -> None:
+    measured = Measurement([10.0] * 95 + [14.0] * 5, 0.3, motion_ms=3.0)
+    budget = fit_budget(0.0, 0.0, None, measured)
+    assert budget.compute_ms == 20.0 and measured.typical_ms == 10.0
+    assert catch_up_ms(measured, budget, 8) == pytest.approx(8 * 3.0 * 1.25 - 10.0)
+    assert catch_up_ms(measured, budget, 2) == 0
 
 
 def test_a_wanted_latency_is_kept_exactly() -> None:

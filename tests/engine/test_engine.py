@@ -4,11 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.artefacts.avatar import Avatar
 from engine.budget import Measurement
 from engine.clock import NS_PER_MS
 from engine.engine import Engine
 from engine.errors import CapacityError, ConfigError, SessionError
-from tests.engine.session_fakes import AVATAR, Log, Stage, speak
+from tests.engine.session_fakes import AVATAR, FakeRenderer, Log, Stage, speak
 
 
 def test_sessions_are_admitted_until_the_machine_is_full() -> None:
@@ -138,6 +139,29 @@ def test_closing_ends_its_sessions_and_refuses_new_ones() -> None:
 def test_no_engine_without_a_core() -> None:
     with pytest.raises(ConfigError, match="at least one core"):
         Engine(cores=0)
+
+
+def test_what_took_long_by_chance_alone_is_no_part_of_the_budget() -> None:
+    stage = Stage(render_ms=7.0)
+
+    def compute_ms(stalls: tuple[int, ...]) -> tuple[float, float]:
+        """Allowance for a frame where drawing stalls at these frames, and how long measuring took."""
+
+        def renderer(avatar: Avatar) -> FakeRenderer:
+            made = FakeRenderer(stage.clock, stage.render_ms)
+            made.slow = lambda number: 60.0 if number in stalls else stage.render_ms
+            return made
+
+        async def main() -> tuple[float, float]:
+            async with stage.engine(measure=None, renderer_factory=renderer) as engine:
+                before = stage.clock.now_ns()
+                async with engine.session(avatar=AVATAR) as session:
+                    return session.budget.compute_ms, (stage.clock.now_ns() - before) / NS_PER_MS
+
+        return stage.clock.run(main())
+
+    assert compute_ms((20,)) == (np.ceil(7.0 * 1.4), pytest.approx(4000, rel=0.05))
+    assert compute_ms((20, 90, 150)) == (np.ceil(60.0 * 1.4), pytest.approx(6000, rel=0.05))
 
 
 def test_measures_the_machine_itself_when_nobody_else_does() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from engine.artefacts.avatar import Avatar, load_avatar
 from engine.errors import ConfigError, MienError
-from engine.render_workers import NICENESS, WorkerRenderer, _pack, _unpack
+from engine.render_workers import WorkerRenderer, _pack, _unpack
 from engine.renderer.warp import WarpRenderer
+from engine.scheduling import NICENESS
 from streaming.avatars import shipped_avatars
 
 REST = (np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32))
