@@ -48,6 +48,10 @@ class MotionPipeline(Protocol):
         """
         ...
 
+    def go_back(self, states: Sequence[Any], frame: int) -> Any:
+        """The first of ``states``, to hear other sound from; frames before ``frame`` need not be given again."""
+        ...
+
 
 class Hearing:
     """Sound in, in order; motion out by its number. Its memory is bounded by the lookahead and by what is ahead."""
@@ -191,11 +195,11 @@ class Hearing:
         if not reached:
             return False
         # Of the states before the sample the last; if none is left, the oldest, and the sound before it is lost.
-        place = reached[-1]
-        self._state, self._heard = self._states[place], place
-        for later in [number for number in self._states if number >= place]:
-            del self._states[later]
-        self._motion.clear()
+        place, frame = reached[-1], _block_of(sample)
+        followed = [self._states.pop(heard) for heard in list(self._states) if heard >= place]
+        self._state, self._heard = self.pipeline.go_back([*followed, self._state], frame), place
+        for later in [number for number in self._motion if number >= frame]:
+            del self._motion[later]
         return True
 
 

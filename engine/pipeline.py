@@ -18,9 +18,9 @@ are asked together (``engine.batching``).
 Sans-IO: no clock, no thread, no file. S samples give ceil(S * 60 / 16000) frames in all, once flushed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,15 @@ class MotionFrame:
 
 @dataclass(frozen=True)
 class PipelineState:
-    """All that a session carries from block to block."""
+    """All that a session carries from block to block.
+
+    Attributes:
+        index: The frame whose motion is next known.
+        shaped: The frame that is next given its pose; it lies beyond ``index`` after going back.
+    """
 
     index: int
+    shaped: int
     chunker: ChunkerState
     styles: StyleMixState
     log_mel: LogMelState
@@ -179,6 +185,7 @@ class Pipeline:
         """A session that has heard nothing."""
         return PipelineState(
             index=0,
+            shaped=0,
             chunker=self._chunker.init_state(),
             styles=self._styles.init_state(),
             log_mel=self._log_mel.init_state(),
@@ -222,6 +229,24 @@ class Pipeline:
             windows, chunker = self._chunker.step(block, state.chunker)
         return (yield from self._frames(windows, state, chunker, steering))
 
+    def go_back(self, states: Sequence[PipelineState], frame: int) -> PipelineState:
+        """The state from which other sound is heard than was, or was assumed.
+
+        Args:
+            states: That in which the other sound begins, and those that followed it, in order.
+            frame: The first that the other sound may change. Head, eyes and shoulders of those before it are not
+                made again: they go on from where they were, and the mouth alone hears anew.
+        """
+        first = states[0]
+        shown = max((state for state in states if state.shaped <= frame), key=lambda s: s.shaped, default=first)
+        return replace(
+            first,
+            shaped=shown.shaped,
+            head_pose=shown.head_pose,
+            liveliness=shown.liveliness,
+            geometry=shown.geometry,
+        )
+
     def flush(self, state: PipelineState, steering: Steering = NO_STYLE) -> list[MotionFrame]:
         """The frames that are still owed when no more sound comes; beyond its end lies silence."""
         return drive(self._frames(self._chunker.flush(state.chunker), state, state.chunker, steering))[0]
@@ -232,7 +257,8 @@ class Pipeline:
         """Run the stages once for each motion frame of sound."""
         frames: list[MotionFrame] = []
         # Bound once a block: fields by name would be replaced twelve times a frame.
-        index, styles, log_mel, apc, manifold = state.index, state.styles, state.log_mel, state.apc, state.manifold
+        index, shaped, styles = state.index, state.shaped, state.styles
+        log_mel, apc, manifold = state.log_mel, state.apc, state.manifold
         motion, delay, silence, head_pose = state.motion, state.delay, state.silence, state.head_pose
         liveliness, geometry, observe = state.liveliness, state.geometry, self._observe
         for window in windows:
@@ -251,6 +277,9 @@ class Pipeline:
             with observe("silence"):
                 openness, silence = self._silence.step(mel, silence)
             for displacement in displacements:
+                index += 1
+                if index <= shaped:
+                    continue
                 with observe("head_pose"):
                     drawn, head_pose = yield from self._head_pose.work(feature, head_pose, shares)
                 with observe("liveliness"):
@@ -261,7 +290,7 @@ class Pipeline:
                     shape, geometry = self._geometry.step(face, geometry)
                 frames.append(
                     MotionFrame(
-                        index=index,
+                        index=index - 1,
                         landmarks=shape.landmarks,
                         displacement=shape.displacement,
                         pose=lively.pose,
@@ -271,9 +300,20 @@ class Pipeline:
                         activity=openness,
                     )
                 )
-                index += 1
         following = PipelineState(
-            index, chunker, styles, log_mel, apc, manifold, motion, delay, silence, head_pose, liveliness, geometry
+            index,
+            max(index, shaped),
+            chunker,
+            styles,
+            log_mel,
+            apc,
+            manifold,
+            motion,
+            delay,
+            silence,
+            head_pose,
+            liveliness,
+            geometry,
         )
         return frames, following
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,10 @@ class Styled:
         """As of the pipeline, in the style."""
         frames, following = yield from self.pipeline.work(block, state, NO_STYLE.wearing(self.style))
         return list(frames), following
+
+    def go_back(self, states: Sequence[object], frame: int) -> object:
+        """As of the pipeline."""
+        return self.pipeline.go_back(states, frame)
 
 
 def _open_network(style: Style, name: str, threads: int) -> OnnxNetwork:

@@ -1,7 +1,7 @@
 """A session's surroundings under a virtual clock: a mouth that opens with its sound, a slow renderer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,6 +79,9 @@ class FakePipeline:
         self.steering = steering
         yield from ()
         return self.step(block, state)
+
+    def go_back(self, states: Sequence[FakeState], frame: int) -> FakeState:
+        return states[0]
 
 
 def motion(index: int, opening: float = 0.0, **changes: Any) -> MotionFrame:

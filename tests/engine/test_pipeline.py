@@ -130,6 +130,28 @@ def test_saved_and_restored_state_changes_nothing(make):
     assert_equal(run(pipeline, [first, second]), frames + run(pipeline, [second], restored))
 
 
+@pytest.mark.parametrize("remade", [0, 1, 5])
+def test_after_going_back_the_same_sound_gives_the_same_frames_and_none_twice(make, remade):
+    pipeline = make(4)
+    blocks = np.split(sound(38 * 267), 38)
+    states, frames = [pipeline.init_state()], []
+    for block in blocks:
+        given, state = pipeline.step(block, states[-1])
+        frames += given
+        states.append(state)
+    first = states[30].index - remade
+    back = pipeline.go_back(states[20:31], first)
+    again: list[MotionFrame] = []
+    for block in blocks[20:]:
+        given, back = pipeline.step(block, back)
+        again += given
+    assert_equal(again, [frame for frame in frames if frame.index >= first])
+    # Other sound moves the mouth from there on, and the head goes on from where it is.
+    others, _ = pipeline.step(sound(4000, seed=9), pipeline.go_back(states[20:31], first))
+    assert others[0].index == first and np.abs(others[0].displacement - again[0].displacement).max() > 1e-4
+    assert np.abs(others[0].pose - frames[first - 1].pose).max() < 0.02
+
+
 def test_step_leaves_its_state_alone(make):
     pipeline = make()
     _, state = pipeline.step(sound(3000), pipeline.init_state())
