@@ -15,7 +15,10 @@ from benchmarks import pushed as pushed_speech
 from benchmarks import scenarios
 from benchmarks import throughput as side_by_side
 from benchmarks.bench_report import html_page, terminal
+from benchmarks.calls_bench import calls as calls_of_many
 from benchmarks.comparison import DEFAULT_TOLERANCE, compare, load_report, same_machine
+from benchmarks.live_bench import LiveSettings, desk_config, live_table
+from benchmarks.live_bench import live as desk_between_null_sinks
 from benchmarks.probe import ProbeRenderer, true_opening
 from benchmarks.recording import load_speech
 from benchmarks.webrtc_bench import BROWSER_LOOKAHEAD
@@ -24,8 +27,8 @@ from engine.artefacts.bundle import Bundle, load_bundle
 from engine.clock import MonotonicClock
 from engine.engine import PUSHED_LOOKAHEAD, Engine
 from engine.errors import ConfigError, OutputError
-from engine.lanes import ProcessRenderer
 from engine.pipeline import Pipeline
+from engine.process_renderer import ProcessRenderer
 from models.spec import MAX_LOOKAHEAD
 from streaming.avatars import resolve_avatar
 from streaming.report import write_json
@@ -186,6 +189,46 @@ def webrtc(
     """Mouth to glass: a browser calls the server, hears and sees the avatar, and measures both."""
     settings = _settings(speech, seconds, fps, lookahead, budget)
     _conclude(call_from_browser(settings, avatar=avatar, codec=codec, bundle=bundle), report, page, old, tolerance)
+
+
+@app.command()
+def calls(
+    speech: Speech = SPEECH,
+    avatar: Annotated[str, typer.Option("--avatar", help="A shipped avatar's name.")] = "ada",
+    seconds: Seconds = 20,
+    fps: Fps = 25,
+    lookahead: Lookahead = BROWSER_LOOKAHEAD,
+    budget: Latency = "auto",
+    sessions: Annotated[int, typer.Option(min=1, help="At once, or as many as the server takes.")] = 4,
+    cycles: Annotated[int, typer.Option(min=1, help="Visitors who come and go.")] = 200,
+    bundle: BundlePath = None,
+    report: JsonPath = None,
+    page: HtmlPath = None,
+    old: OldPath = None,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> None:
+    """Real calls side by side until the server refuses; then what visitors leave behind who come and go."""
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    found = asyncio.run(calls_of_many(settings, sessions=sessions, cycles=cycles, avatar=avatar, bundle=bundle))
+    _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def live(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 120,
+    fps: Fps = 30,
+    lookahead: Lookahead = BROWSER_LOOKAHEAD,
+    budget: Latency = "auto",
+    report: JsonPath = None,
+) -> None:
+    """`mien live` on real PortAudio, between null sinks of a PulseAudio of its own: sync, latency, xruns, memory."""
+    settings = LiveSettings(speech, seconds, desk_config(avatar, fps, lookahead, budget))
+    found = desk_between_null_sinks(settings)
+    Console().print(live_table(found))
+    if report is not None:
+        write_json(report, found)
 
 
 class Bench:

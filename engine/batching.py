@@ -8,9 +8,10 @@ puts to a server, at once, what all of them ask of it::
     session B        hears ... .. [manifold] . [motion] . [head pose] ... face
                                    \________ one call for both ________/
 
-The earliest place in the signal path is always served first, so whoever comes late catches up and goes along; a work
-that has many frames to make never keeps one that has few behind it for more than a frame. What a server answers
-does not depend on who else asked, but for the rounding of sums in another order. Sans-IO.
+Of those on the same way through the signal path the earliest place is served first, so whoever comes late catches up
+and goes along. A work that has many frames to make goes that way many times, and nobody begins it again before all
+have come to its end: it never keeps one that has few frames behind it for more than one of its own, wherever it asks.
+What a server answers does not depend on who else asked, but for the rounding of sums in another order. Sans-IO.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -130,11 +131,17 @@ def drive(work: Work[T]) -> T:
 
 @dataclass
 class _Member:
-    """A work on its way, and what it has asked."""
+    """A work on its way, what it has asked, and how often it has gone through the signal path."""
 
     work: Work[Any]
     future: "Future[Any]"
+    lap: int
     request: Request | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Whoever has the least is served."""
+        return self.lap, 0 if self.request is None else self.request.server.place
 
 
 class Batcher:
@@ -161,7 +168,7 @@ class Batcher:
         """
         future = Future() if future is None else future
         if future.set_running_or_notify_cancel():
-            self._go_on(_Member(work, future), None, None)
+            self._go_on(_Member(work, future, min((member.lap for member in self._waiting), default=0)), None, None)
         else:
             work.close()
         return future
@@ -171,7 +178,7 @@ class Batcher:
         if not self._waiting:
             return
         asked = [(member, member.request) for member in self._waiting if member.request is not None]
-        server = min((request for _, request in asked), key=lambda request: request.server.place).server
+        server = min(asked, key=lambda each: each[0].order)[1].server
         group = [(member, request) for member, request in asked if request.server == server]
         served = {id(member) for member, _ in group}
         self._waiting = [member for member in self._waiting if id(member) not in served]
@@ -181,6 +188,7 @@ class Batcher:
 
     def _go_on(self, member: _Member, answer: Any, error: Exception | None) -> None:
         """Carry one work on to its next question, or to its end."""
+        before = member.order
         try:
             member.request = member.work.send(answer) if error is None else member.work.throw(error)
         except StopIteration as end:
@@ -189,6 +197,8 @@ class Batcher:
             # Whatever it is, it belongs to whoever waits for this work, and to nobody else.
             member.future.set_exception(failure)
         else:
+            # Where it asks no later than it did before, it has begun again.
+            member.lap += member.order <= before
             self._waiting.append(member)
 
 

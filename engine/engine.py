@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from engine.artefacts.avatar import Avatar, load_avatar
 from engine.artefacts.bundle import Bundle, load_bundle
 from engine.artefacts.style import Style, load_style
@@ -23,15 +21,15 @@ from engine.backend_onnx import open_networks
 from engine.budget import Budget, Measurement, fit_budget
 from engine.calibration import calibrate
 from engine.clock import Clock, MonotonicClock
-from engine.controls import Face
 from engine.errors import CapacityError, ConfigError, SessionError
 from engine.hearing import MotionPipeline
 from engine.instruments import Instruments
 from engine.ladder import LADDERS
-from engine.lanes import FrameRenderer, Lane, ProcessRenderer, RendererFactory, ThreadLane
+from engine.lanes import FrameRenderer, Lane, RendererFactory, ThreadLane
 from engine.motion_lane import MotionLane, WorkLane
 from engine.pacing import retiming_ticks
 from engine.pipeline import Observer, Pipeline, open_manifold
+from engine.process_renderer import ProcessRenderer
 from engine.scheduling import Role, leave_role, take_role
 from engine.session import Session
 from engine.session_parts import Equipment, SessionOptions
@@ -42,7 +40,7 @@ from engine.stages.voice_gate import VoiceGate, VoiceGateSettings
 from engine.styles import Styled, Wardrobe
 from engine.telemetry import Telemetry
 from engine.trace_events import CAPACITY
-from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, POSE_DIM
+from models.spec import MAX_LOOKAHEAD, MEDIA_HZ
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +52,8 @@ _FULL = 0.9
 """Of the cores, what all sessions together may use."""
 _TRIES = 3
 """Times that a machine is measured which now and then does something else."""
+_FEW = 2
+"""Missed frames beside a measurement that may be chance."""
 
 PipelineFactory = Callable[[Avatar, int, int], MotionPipeline]
 """Of an avatar, a lookahead in frames and a seed."""
@@ -197,16 +197,7 @@ class Engine:
             return await self._admit(session, options, frames, wanted, seed)
 
         async def adopt(person: Avatar) -> tuple[MotionPipeline, FrameRenderer]:
-            pipeline, renderer = await self._outfit(person, frames, seed, instruments.observe)
-            still = np.zeros(POSE_DIM, np.float32)
-            try:
-                # A process opens its avatar with its first frame, which no session may wait for.
-                face = Face(person.template, still, still[:2], still)
-                await asyncio.gather(*(renderer.render(face) for _ in range(renderer.workers)))
-            except BaseException:
-                renderer.close()
-                raise
-            return pipeline, renderer
+            return await self._outfit(person, frames, seed, instruments.observe)
 
         session = Session(
             options,
@@ -267,14 +258,13 @@ class Engine:
             pipeline, renderer = await self._outfit(options.avatar, lookahead, seed, session.instruments.observe)
             try:
                 style = await self._setup.run(self._open_style, options.style)
-                missed = self._missed()
-                measured = await self._measure(Styled(pipeline, style) if style else pipeline, renderer, options.fps)
-                self._check_capacity(measured, options.fps, self._missed() - missed)
+                worn = Styled(pipeline, style) if style else pipeline
+                measured = await self._measure_beside(worn, renderer, options.fps)
                 budget = self._budget(pipeline, options, latency_ms, measured)
             except BaseException as error:
                 if isinstance(error, CapacityError | ConfigError):
                     self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
-                renderer.close()
+                await self._setup.run(renderer.close)
                 raise
             self._loads[session] = measured.busy_share
             self._telemetry.enter(session, budget)
@@ -308,6 +298,25 @@ class Engine:
         else:
             pipeline = await self._setup.run(self._shared_pipeline, avatar, lookahead, seed, observe)
         return pipeline, await self._setup.run(self._renderer_factory, avatar)
+
+    async def _measure_beside(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
+        """Measure beside the sessions that run; what happened by chance alone does not count, but all that repeats.
+
+        Raises:
+            CapacityError: There is no room.
+        """
+        tried: list[tuple[int, float, Measurement]] = []
+        while True:
+            before = self._missed()
+            measured = await self._measure(pipeline, renderer, fps)
+            missed = self._missed() - before
+            tried.append((missed, measured.needed_ms, measured))
+            chance = measured.straggles if not missed else missed <= _FEW
+            if not chance or len(tried) == _TRIES:
+                break
+        missed, _, best = min(tried, key=lambda each: each[:2])
+        self._check_capacity(best, fps, missed)
+        return best
 
     def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
         """Refuse what would break the budgets of those that run."""
@@ -369,8 +378,4 @@ class Engine:
         return self._wardrobe.open(load_style(style) if isinstance(style, Path) else style)
 
     async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
-        """Measure; what took long by chance alone does not count, what does so every time does."""
-        measured = [await calibrate(self._clock, self._lane, pipeline, renderer, fps)]
-        while all(each.straggles for each in measured) and len(measured) < _TRIES:
-            measured.append(await calibrate(self._clock, self._lane, pipeline, renderer, fps))
-        return min(measured, key=lambda each: each.needed_ms)
+        return await calibrate(self._clock, self._lane, pipeline, renderer, fps)

@@ -2,15 +2,15 @@
 
 ::
 
-    caller's threads --> WorkerRenderer.render --> pipe: landmarks, pose, gaze, torso, economy --> serve()
-                                               <-- pipe: done                                  <--
-                                               <-- shared memory: one picture (786432 bytes)   <--
+    WorkerRenderer (threads)       --> Worker --> pipe: landmarks, pose, gaze, torso, economy --> serve()
+    ProcessRenderer (event loop)              <-- pipe: done                                  <--
+                                              <-- shared memory: one picture (786432 bytes)   <--
 
 Each worker is a plain child process that is handed the avatar once, over its pipe. It is no ``multiprocessing``
 child, which would run the caller's main module again. When its parent ends, however that happens, it finds its
 pipe closed and ends too. The shared memory is a file without a name: it is gone with the last process that has it.
 
-A worker draws into its one slot, and the caller's thread copies the picture out before the worker is free again. A
+A worker draws into its one slot, and the caller copies the picture out before the worker is free again. A
 picture may wait in a queue or an encoder for as long as it likes; a view of the slot would have to be tracked until
 then, to save a copy of some 40 us.
 
@@ -57,24 +57,12 @@ _CHILD = "from engine.render_workers import serve; serve()"
 class WorkerRenderer:
     """Draws one avatar in ``workers`` processes; as many threads may call ``render`` at once."""
 
-    def __init__(self, avatar: Avatar, workers: int, *, live: bool = False) -> None:
-        """Start the processes; they get ready while the caller goes on.
-
-        Args:
-            avatar: Whom to draw.
-            workers: How many processes.
-            live: Whether somebody waits for the pictures by the clock.
-        """
-        setup = _pack(avatar)
-        self._workers: list[_Worker] = []
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        try:
-            for _ in range(workers):
-                self._workers.append(_Worker(setup, live))
-                self._free.put(self._workers[-1])
-        except BaseException:
-            self.close()
-            raise
+    def __init__(self, avatar: Avatar, workers: int) -> None:
+        """Start the processes; they get ready while the caller goes on."""
+        self._workers = start_workers(avatar, workers, live=False)
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
 
     def __enter__(self) -> Self:
         """The running workers."""
@@ -110,27 +98,66 @@ class WorkerRenderer:
             ConfigError: An argument has the wrong shape or is not finite.
             MienError: The worker's own error, or it ended before its time.
         """
-        parts = (landmarks, pose, gaze, torso, np.array([economy]))
-        for part, shape in zip(parts, _SHAPES, strict=True):
-            if part.shape != shape:
-                raise ConfigError(f"A face to draw has an array of shape {part.shape} where {shape} is needed.")
-        request = np.concatenate([part.ravel() for part in parts]).astype(np.float32, copy=False).tobytes()
+        request = drawing_request(landmarks, pose, gaze, torso, economy)
         worker = self._free.get()
         try:
-            return worker.render(request)
+            worker.open()
+            worker.ask(request)
+            return worker.take()
         finally:
             self._free.put(worker)
 
     def close(self) -> None:
         """End the workers; closing twice is legal."""
         for worker in self._workers:
-            worker.close()
+            worker.end()
+            worker.release()
 
 
-class _Worker:
-    """The parent's end of one process."""
+def start_workers(avatar: Avatar, workers: int, *, live: bool) -> "list[Worker]":
+    """Start processes that draw an avatar; they get ready while the caller goes on.
+
+    Args:
+        avatar: Whom to draw.
+        workers: How many processes.
+        live: Whether somebody waits for the pictures by the clock.
+    """
+    setup, started = _pack(avatar), list[Worker]()
+    try:
+        for _ in range(workers):
+            started.append(Worker(setup, live))
+    except BaseException:
+        for worker in started:
+            worker.end()
+            worker.release()
+        raise
+    return started
+
+
+def drawing_request(
+    landmarks: NDArray[np.float32],
+    pose: NDArray[np.float32],
+    gaze: NDArray[np.float32],
+    torso: NDArray[np.float32],
+    economy: bool,
+) -> bytes:
+    """What a worker is asked for one picture.
+
+    Raises:
+        ConfigError: An argument has the wrong shape.
+    """
+    parts = (landmarks, pose, gaze, torso, np.array([economy]))
+    for part, shape in zip(parts, _SHAPES, strict=True):
+        if part.shape != shape:
+            raise ConfigError(f"A face to draw has an array of shape {part.shape} where {shape} is needed.")
+    return np.concatenate([part.ravel() for part in parts]).astype(np.float32, copy=False).tobytes()
+
+
+class Worker:
+    """The parent's end of one process, which draws one picture at a time."""
 
     def __init__(self, setup: bytes, live: bool) -> None:
+        """Start the process."""
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         slot = _nameless_file(math.prod(_PICTURE))
         try:
@@ -151,36 +178,69 @@ class _Worker:
         self._requests, self._answers = self._process.stdin, self._process.stdout
         self._setup: bytes | None = setup
 
-    def render(self, request: bytes) -> NDArray[np.uint8]:
-        try:
-            if self._setup is not None:
-                self._requests.write(struct.pack("<Q", len(self._setup)) + self._setup)
-                self._requests.flush()
-                self._setup = None
-                self._answer()
-            self._requests.write(request)
-            self._requests.flush()
+    def fileno(self) -> int:
+        """Becomes readable when the picture that was asked for is there, or never will be."""
+        return self._answers.fileno()
+
+    def open(self) -> None:
+        """Wait until the process can draw; nothing if it was opened before.
+
+        Raises:
+            MienError: The avatar cannot be drawn, or the process ended before its time.
+        """
+        if self._setup is not None:
+            setup, self._setup = self._setup, None
+            self._write(struct.pack("<Q", len(setup)) + setup)
             self._answer()
-        except (EOFError, OSError, ValueError) as error:
-            raise MienError(
-                f"A process that draws ended before its time (exit code {self._process.poll()}): "
-                "is there enough memory?"
-            ) from error
+
+    def ask(self, request: bytes) -> None:
+        """Ask for one picture, as from ``drawing_request``.
+
+        Raises:
+            MienError: The process ended before its time.
+        """
+        self._write(request)
+
+    def take(self) -> NDArray[np.uint8]:
+        """The picture that was asked for, when it is there: uint8 (512, 512, 3), the caller's own.
+
+        Raises:
+            MienError: The worker's own error, or it ended before its time.
+        """
+        self._answer()
         return self._slot.copy()
 
-    def _answer(self) -> None:
-        is_error, length = _HEADER.unpack(_exactly(self._answers, _HEADER.size))
-        if is_error:
-            told = json.loads(_exactly(self._answers, length))
-            raise getattr(engine.errors, told["kind"], RuntimeError)(told["message"])
-
-    def close(self) -> None:
+    def end(self) -> None:
+        """End the process, from any thread. Ending twice is legal."""
         # It holds nothing that killing could harm.
         self._process.kill()
+        self._process.wait()
+
+    def release(self) -> None:
+        """Close the pipes of a process that has ended, when nobody waits for ``fileno`` any more."""
         for end in (self._requests, self._answers):
             with contextlib.suppress(OSError):
                 end.close()
-        self._process.wait()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._requests.write(data)
+            self._requests.flush()
+        except (OSError, ValueError) as error:
+            raise self._ended() from error
+
+    def _answer(self) -> None:
+        try:
+            is_error, length = _HEADER.unpack(_exactly(self._answers, _HEADER.size))
+            told = json.loads(_exactly(self._answers, length)) if is_error else None
+        except (EOFError, OSError, ValueError) as error:
+            raise self._ended() from error
+        if told is not None:
+            raise getattr(engine.errors, told["kind"], RuntimeError)(told["message"])
+
+    def _ended(self) -> MienError:
+        code = self._process.poll()
+        return MienError(f"A process that draws ended before its time (exit code {code}): is there enough memory?")
 
 
 def serve() -> None:
@@ -196,11 +256,13 @@ def serve() -> None:
         (length,) = struct.unpack("<Q", _exactly(requests, 8))
         setup = bytes(_exactly(requests, length))
         try:
-            renderer = WarpRenderer(_unpack(setup))
+            avatar = _unpack(setup)
+            renderer, still = WarpRenderer(avatar), np.zeros(POSE_DIM, np.float32)
+            renderer.render(avatar.template, still, still[:2], still, False, slot)
         except Exception as error:
             _send(answers, _tell(error))
             return
-        if live:  # only now: opening an avatar is no frame that anybody waits for
+        if live:  # only now: opening an avatar, and its first picture, are nothing that anybody waits for
             take_role(Role.DRAWS)
         _send(answers)
         while True:

@@ -85,7 +85,7 @@ class Session:
         equipment = await self._equip()
         self._setup = equipment.setup
         self._core = Core(self._options, equipment, self._outlet, self._instruments)
-        self._main = asyncio.create_task(self._core.run(), name="mien-session")
+        self._main = asyncio.create_task(self._live(self._core, equipment.setup), name="mien-session")
         self._main.add_done_callback(self._ended)
         if self._closing:
             await self.close()
@@ -215,7 +215,7 @@ class Session:
             await self._setup.run(renderer.close)
             raise SessionError("The session ended while its avatar was being changed.")
         before = await self._core.become(avatar, pipeline, renderer)
-        if not self._outlet.closed:
+        if before in self._core.renderers:  # unless the session has ended meanwhile, and closed it
             self._core.renderers.remove(before)
             await self._setup.run(before.close)
 
@@ -252,8 +252,18 @@ class Session:
         if self._main is None:
             self._outlet.close()
         else:
-            self._main.cancel()
+            # Only once: what it then does is to end its processes.
+            if not self._main.cancelling():
+                self._main.cancel()
             await asyncio.wait([self._main])
+
+    async def _live(self, core: Core, setup: Lane) -> None:
+        """The session's one task. Processes take a while to end, for which no other session may wait."""
+        try:
+            await core.run()
+        finally:
+            while core.renderers:
+                await setup.run(core.renderers.pop().close)
 
     def _ended(self, main: asyncio.Task[None]) -> None:
         """The session's one task is done, if it ever began: nothing of the session may be left."""
@@ -262,11 +272,9 @@ class Session:
         # One failure cancels the rest; of several at once the first stands for all.
         self._outlet.close(_first(error) if error is not None else None)
         self._core.wake()
-        try:
-            for renderer in self._core.renderers:
-                renderer.close()
-        finally:
-            self._release()
+        for renderer in self._core.renderers:  # the task was cancelled before its first step
+            renderer.close()
+        self._release()
 
     def _started(self) -> Core:
         if self._core is None:

@@ -107,6 +107,23 @@ def test_many_frames_of_one_keep_nobody_behind_them_for_more_than_one() -> None:
     assert short.done() and not long.done()
 
 
+def test_a_work_that_never_comes_to_the_last_place_keeps_nobody_there() -> None:
+    """As one that hears its lookahead, and has no head to move before that."""
+    apc, motion, head_pose, batcher = Doubler(), Doubler(Place.MOTION), Doubler(Place.HEAD_POSE), Batcher()
+    hearing = batcher.add(chain(1, *[apc, motion] * 20))
+    for _ in range(5):
+        batcher.advance()
+    frame = batcher.add(chain(7, apc, motion, head_pose))
+    advances = 0
+    while not frame.done():
+        batcher.advance()
+        advances += 1
+    assert frame.result() == 56 and advances <= 5 and not hearing.done()
+    while batcher.busy:
+        batcher.advance()
+    assert hearing.result() == 2**40
+
+
 def test_only_the_work_that_asked_amiss_fails() -> None:
     server = Doubler()
     good, bad, other = together(chain(1, server), chain("two", server), chain(3, server))

@@ -63,6 +63,28 @@ def test_a_session_beside_which_others_miss_frames_is_refused() -> None:
     stage.clock.run(main())
 
 
+def test_a_frame_missed_by_chance_refuses_nobody() -> None:
+    stage, measured = Stage(), 0
+
+    async def once_disturbing(*_: Any) -> Measurement:
+        nonlocal measured
+        measured += 1
+        if len(stage.renderers) > 1 and measured == 2:
+            stage.renderers[0].slow = lambda number: 45.0 if number == stage.renderers[0].drawn - 1 else 5.0
+            await stage.clock.sleep_until(stage.clock.now_ns() + 50 * NS_PER_MS)
+            stage.renderers[0].slow = None
+        await stage.clock.sleep_until(stage.clock.now_ns() + 500 * NS_PER_MS)
+        return Measurement([10.0], 0.1)
+
+    async def main() -> None:
+        async with stage.engine(measure=once_disturbing) as engine, engine.session(avatar=AVATAR, lookahead=0) as first:
+            async with engine.session(avatar=AVATAR):
+                assert engine.sessions == 2 and measured == 3
+            assert 0 < first.stats().missed <= 2
+
+    stage.clock.run(main())
+
+
 def test_sessions_side_by_side_keep_their_own_state_and_budget() -> None:
     stage = Stage()
 

@@ -7,7 +7,8 @@ import pytest
 from engine.artefacts.avatar import load_avatar
 from engine.controls import Face
 from engine.errors import ConfigError
-from engine.lanes import ProcessRenderer, ThreadLane
+from engine.lanes import ThreadLane
+from engine.process_renderer import ProcessRenderer
 from streaming.avatars import shipped_avatars
 
 
