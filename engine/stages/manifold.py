@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.batching import Place, Request, Work, drive
 
-_COARSE_WIDTH = 128
+_COARSE_WIDTH = 64
 _CANDIDATES = 96
 _PIECE = 200_000
 """Multiplications in one call; from 262144 on OpenBLAS takes several threads."""
@@ -100,7 +100,7 @@ class Manifold:
         """The K nearest of the bank, exactly, reading as little of it as possible: (n, K), in the bank's order.
 
         The bank is larger than a core's cache, so a search costs what it reads. Distances along the bank's
-        principal axes are lower bounds of the true ones and a quarter to read, once for all queries: the closest by
+        principal axes are lower bounds of the true ones and an eighth to read, once for all queries: the closest by
         them are measured in full, and where their K nearest beat the bound of all others, nothing else can be nearer.
         """
         if len(self._bank) <= _CANDIDATES:
@@ -122,7 +122,7 @@ class Manifold:
         return found
 
     def _products(self, short: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Inner products of shortened features, (n, 129), with the whole bank: float32 (n, N).
+        """Inner products of shortened features, (n, 65), with the whole bank: float32 (n, N).
 
         In pieces that BLAS computes on the calling thread: its own threads would wait for the next call spinning, and
         take a core from the renderer for it.
@@ -134,7 +134,7 @@ class Manifold:
         return products
 
     def _shorten(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Coordinates along the principal axes, and the length of what they leave out, float32 (n, 129).
+        """Coordinates along the principal axes, and the length of what they leave out, float32 (n, 65).
 
         Distances between such vectors are lower bounds: of what is left out, only lengths are compared.
         """
