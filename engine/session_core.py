@@ -74,7 +74,7 @@ class Core:
         self._catch_up = ms_to_ticks(catch_up_ms(equipment.measured, self.budget, self._lookahead / TICKS_PER_MOTION))
         self._orders: list[Order] = []
         self._attended = 0
-        """Media time up to which the pipeline was given all sound."""
+        """Media time up to which the pipeline was given all sound; of pushed sound, the motion frame that was heard."""
         self._heard, self._due, self._drained = Alarm(self._clock), Alarm(self._clock), asyncio.Event()
         self._pushing = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
@@ -267,36 +267,35 @@ class Core:
                 if self._again is not None:
                     return False
                 if self._attended < self._sound.known_ticks:
-                    await self._attend()
+                    self._attended = self._sound.known_ticks
+                    await self._lane.work(self._listen(self._take_orders(), self.controls))
                 else:
                     await self._heard.wait(start_by)
         return True
 
-    async def _attend(self) -> None:
-        """Let the pipeline hear what has come, though no frame is complete: it then has less to do when one is."""
-        self._attended = self._sound.known_ticks
-        orders = self._take_orders()
-        await self._lane.work(self._listen(orders, self.controls))
-
     async def _until_reached(self, sound: PushedSound, slot: int, need: int) -> bool:
         now = self.now_ticks()
         if sound.may_begin(now):
-            number = max(self._next, self._shown)
-            self._eager = self._schedule.start_at(number, now + self._catch_up)
-            place = self._eager
+            place = self._eager = self._schedule.start_at(max(self._next, self._shown), now + self._catch_up)
             sound.begin(place)
             self._order(lambda _: self._shaper.resume(place))
             self._due.ring()
             return False
-        begin = self.origin_ns + ticks_to_ns(slot)
-        if slot != self._eager and self._clock.now_ns() < begin:
-            hold = sound.hold_until
-            await self._heard.wait(begin if hold is None else min(begin, self.origin_ns + ticks_to_ns(hold)))
-            return False
         # The pipeline hears whole motion frames: what it would hear of assumed silence must be there, if it is.
-        sound.advance(need + TICKS_PER_MOTION, now)
-        self._drained.set()
-        return True
+        if slot == self._eager or now >= slot:
+            sound.advance(need + TICKS_PER_MOTION, now)
+            self._attended = slot - slot % TICKS_PER_MOTION
+            self._drained.set()
+            return True
+        ahead = self._attended + TICKS_PER_MOTION
+        if ahead <= now and ahead < slot:
+            sound.advance(ahead + self._lookahead + TICKS_PER_SAMPLE + TICKS_PER_MOTION, now)
+            self._attended = ahead
+            await self._lane.work(self._listen(self._take_orders(), self.controls, ahead // TICKS_PER_MOTION))
+            return False
+        hold = slot if sound.hold_until is None else sound.hold_until
+        await self._heard.wait(self.origin_ns + ticks_to_ns(min(slot, ahead, hold)))
+        return False
 
     async def _face(self, number: int, slot: int, need: int) -> tuple[Face, int]:
         """The face to draw, and after how many interruptions; an interruption while it is computed starts it anew."""
@@ -325,10 +324,10 @@ class Core:
                 self._shaper.blend()
         self._hearing.intensify(controls.intensity)
 
-    def _listen(self, orders: list[Order], controls: Controls) -> Work[None]:
-        """On the lane: carry out orders, and step the pipeline over all that has come."""
+    def _listen(self, orders: list[Order], controls: Controls, index: int | None = None) -> Work[None]:
+        """On the lane: carry out orders, and hear what has come, or motion frame ``index``, ahead of the picture."""
         self._obey(orders, controls)
-        yield from self._hearing.listen()
+        yield from self._hearing.listen() if index is None else self._hearing.work(index)
 
     def _shape(self, orders: list[Order], slot: int, controls: Controls) -> Work[Face]:
         """On the lane: carry out orders, step the pipeline to the frame at ``slot``, and shape the face."""

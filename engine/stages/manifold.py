@@ -146,5 +146,6 @@ class Manifold:
     def _nearest_of_all(self, query: NDArray[np.float32]) -> NDArray[np.intp]:
         """The K nearest by reading the whole bank."""
         # |x - b|^2 without |x|^2, which is the same for every b.
-        distances = self._squares - 2 * (self._bank @ query)
+        # BLAS would share this between threads, for which the one that computes live motion must not wait.
+        distances = self._squares - 2 * np.einsum("nw,w->n", self._bank, query)
         return np.argpartition(distances, self._neighbours - 1)[: self._neighbours]
