@@ -152,3 +152,34 @@ def headpose(
 
     given = {"data": data, "out": out, "encoder": encoder, "steps": steps, "seed": seed, "device": device}
     train_headpose(build_config(HeadPoseConfig, config, settings, **given))
+
+
+@app.command()
+def heads(
+    assets: Annotated[
+        Path, typer.Option(envvar="MIEN_MAKEHUMAN", help="MakeHuman data folder (docs/heads.md), or a pack of it.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for the people.")] = None,
+    people: Annotated[int | None, typer.Option(help="How many people.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds of talking, each.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes that render at the same time.")] = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="Render nothing; write all that a run needs into this file.")
+    ] = None,
+    pack_speech: Annotated[float, typer.Option(help="Seconds of speech to put into the pack.")] = 600.0,
+    seed: SeedOption = None,
+    config: FileOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Render people who talk, with exact landmarks and masks; goes on where it stopped."""
+    from training.render_heads import HeadsConfig, pack_heads, render_heads
+
+    if pack:
+        size = pack_heads(assets, pack, seed or 0, pack_speech)
+        typer.echo(f"{pack}: {size / 1e6:.1f} MB")
+        return
+    if out is None:
+        raise ConfigError("Say where the people go with --out DIR, or what to pack them into with --pack FILE.")
+    given: dict[str, Any] = {"assets": assets, "out": out, "people": people, "seconds": seconds, "jobs": jobs}
+    made = render_heads(build_config(HeadsConfig, config, settings, **given, seed=seed))
+    typer.echo(f"{made} people rendered in {out}")

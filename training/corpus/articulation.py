@@ -12,7 +12,7 @@ Loudness and pitch of the sound itself size the movement, and every speaker has 
 mouth, how far the lips round, how much the brows say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -231,18 +231,42 @@ def displace(controls: Mapping[str, NDArray[np.floating]], speaker: Speaker, bas
     """
     frames = len(controls["jaw"])
     points = np.broadcast_to(basis.neutral, (frames, LANDMARKS, 3)).astype(np.float32)
-    press = controls["close"] * (1 - np.minimum(controls["round"], 1))
-    amounts = {**controls, "press": press}
-    for name, shapes in _SHAPES.items():
-        for shape, weight in shapes.items():
-            side = 1 + 0.25 * speaker.crooked * (shape.endswith("Left") - shape.endswith("Right"))
-            offset = _without_opening(basis.shapes[shape]) if name in _LEVEL else basis.shapes[shape]
-            points += (amounts[name] * weight * side).astype(np.float32)[:, None, None] * offset
+    for name, shape, amount in _moves(controls, speaker):
+        offset = _without_opening(basis.shapes[shape]) if name in _LEVEL else basis.shapes[shape]
+        points += amount[:, None, None] * offset
     closure = np.maximum(controls["close"], 0.88 * controls["labiodental"])
     rest = close_lips(basis.neutral[None].astype(np.float32), np.ones(1, np.float32))
     # The neutral mesh parts its lips by a hair; that hair is no opening.
     slack = basis.neutral[list(_LOWER_INNER), 1] - basis.neutral[list(_UPPER_INNER), 1]
     return close_lips(points, closure.astype(np.float32), slack) - rest
+
+
+def shape_weights(controls: Mapping[str, NDArray[np.floating]], speaker: Speaker) -> dict[str, NDArray[np.float32]]:
+    """The weight of every shape that the articulators move, for faces that are more than landmarks.
+
+    Args:
+        controls: As ``displace`` takes them.
+        speaker: For the imbalance of the mouth.
+
+    Returns:
+        Shape name -> float32 (frames,). The opening of the lips is not theirs alone to say: see ``displace``.
+    """
+    weights: dict[str, NDArray[np.float32]] = {}
+    for _, shape, amount in _moves(controls, speaker):
+        weights[shape] = weights[shape] + amount if shape in weights else amount
+    return weights
+
+
+def _moves(
+    controls: Mapping[str, NDArray[np.floating]], speaker: Speaker
+) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+    """Every articulator, each shape that it moves, and how far: float32 (frames,)."""
+    press = controls["close"] * (1 - np.minimum(controls["round"], 1))
+    amounts = {**controls, "press": press}
+    for name, shapes in _SHAPES.items():
+        for shape, weight in shapes.items():
+            side = 1 + 0.25 * speaker.crooked * (shape.endswith("Left") - shape.endswith("Right"))
+            yield name, shape, (amounts[name] * weight * side).astype(np.float32)
 
 
 def _without_opening(shape: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,10 +3,11 @@
 Times follow the container's time stamps, so that sound and picture of one file stay together.
 """
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, cast
+from typing import BinaryIO, Final, cast
 
 import av
 import numpy as np
@@ -19,16 +20,17 @@ from models.spec import SAMPLE_HZ
 Audio = NDArray[np.float32]
 
 _OPUS_FRAME: Final = SAMPLE_HZ // 50
+_FLAC_FRAME: Final = 4096
 
 
-def read_audio(path: Path) -> Audio:
+def read_audio(path: Path | BinaryIO) -> Audio:
     """The first audio stream of a file as float32 (samples,), 16 kHz mono.
 
     Raises:
         AudioError: There is no such file, it holds no sound, or it cannot be decoded.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path) if isinstance(path, Path) else path, "r") as container:
             if not container.streams.audio:
                 raise AudioError(f"{path} holds no sound; check the file.")
             resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_HZ)
@@ -58,6 +60,21 @@ def read_video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
                 yield time - first, frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"Cannot read {path} as video: {_reason(error)}.") from error
+
+
+def encode_flac(audio: Audio) -> bytes:
+    """Sound float32 (samples,) in [-1, 1], 16 kHz mono, as a FLAC file of 16 bits."""
+    file = io.BytesIO()
+    samples = np.rint(np.clip(audio, -1.0, 1.0) * 32767.0).astype(np.int16)
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=SAMPLE_HZ)
+        stream.format, stream.layout = "s16", "mono"
+        for start in range(0, len(samples), _FLAC_FRAME):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + _FLAC_FRAME], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_HZ, start, Fraction(1, SAMPLE_HZ)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def opus_round_trip(audio: Audio, bit_rate: int, application: str = "voip") -> Audio:
