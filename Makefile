@@ -1,14 +1,16 @@
 # Everything on a machine that has Python 3.11+, make and a package registry.
-#   make run      render the demo sentence on a shipped avatar (installs what running needs)
+#   make run      start the server of live avatars and print its address (installs what running needs); Ctrl-C ends it
+#   make demo     render the demo sentence on a shipped avatar
 #   make test     lint, types and tests (installs the rest, torch among it)
 #   make quality  hold what ships against the committed figures (MIEN_SHARED=FOLDER, whose data/clips are measured)
 #   make install  the whole environment, with the command .venv/bin/mien
 #   make clean    remove the environment and what was rendered
-# PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is handed to every pip install, for example to choose
-# an index whose torch has no CUDA.
+# PYTHON=python3.12 chooses the interpreter; ARGS="--port 9000" is handed to `mien serve`; PIP_ARGS="..." is handed to
+# every pip install, for example to choose an index whose torch has no CUDA.
 
 PYTHON ?= python3
 PIP_ARGS ?=
+ARGS ?=
 AVATAR ?= $(firstword $(basename $(notdir $(wildcard models/pretrained/avatars/*.avatar))))
 DEMO := out/hello.mp4
 
@@ -20,10 +22,13 @@ MADE := $(VENV)/.made
 RUNTIME := $(VENV)/.runtime
 WHOLE := $(VENV)/.whole
 
-.PHONY: run test quality install clean lint types unit system
+.PHONY: run demo test quality install clean lint types unit system
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
+	@$(BIN)/mien serve $(ARGS)
+
+demo: $(RUNTIME)
 	@mkdir -p $(dir $(DEMO))
 	$(BIN)/mien render models/pretrained/demo/hello.flac --avatar $(AVATAR) --out $(DEMO)
 	@echo "The video is $(CURDIR)/$(DEMO)"
@@ -63,13 +68,15 @@ $(RUNTIME): $(MADE) pyproject.toml
 	@touch $@
 
 $(WHOLE): $(MADE) pyproject.toml
-	$(PIP) install --quiet $(PIP_ARGS) --editable '.[avatar,train,dev]'
+	$(PIP) install --quiet $(PIP_ARGS) --editable '.[avatar,live,camera,train,dev]'
 	@touch $(RUNTIME) $@
 
 # Named, not installed: make needs no rights over the system. Tests that need one skip with the same words.
 system:
 	@for tool in espeak-ng flite; do command -v $$tool >/dev/null || \
 	  echo "Not found: $$tool, which \`mien train\` synthesises speech with (Debian: apt-get install $$tool)"; done
+	@for tool in chromium janus; do command -v $$tool >/dev/null || \
+	  echo "Not found: $$tool, which the tests of calls run (Debian: apt-get install $$tool); they will be skipped"; done
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -45,6 +45,7 @@ _TITLES = {
     "pushed": "Pushed speech",
     "soak": "A long session",
     "webrtc": "Mouth to glass in a browser",
+    "calls": "Calls side by side, and visitors who come and go",
 }
 
 
@@ -163,6 +164,18 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
         yield "frames received", f"{report['fps_received']:.2f} fps"
         yield "freezes", str(report["freezes"])
         yield "frames missed by the engine", str(report["missed_frames"])
+    elif scenario == "calls":
+        came, refusal = report["coming_and_going"], report["refusal"]
+        yield "sessions taken", str(report["sessions_admitted"])
+        yield "the next one", "not asked for" if refusal is None else f"{refusal['status']}"
+        yield "at", f"{report['fps']} fps"
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
+        yield "ladder steps", str(report["ladder_steps"])
+        yield "came and went", str(came["cycles"])
+        yield "connections left", str(came["connections_left"])
+        growth = came["memory_growth_mb"]
+        yield "memory growth", "not known here" if growth is None else f"{growth:+.1f} MB"
+        yield "threads", "not known here" if growth is None else f"{came['threads_growth']:+d}"
     else:
         for frames, run in report["runs"].items():
             yield f"lookahead {frames}: p99 of {run['budget_ms']:.0f} ms", f"{run['mouth_to_frame_ms']['p99']:.1f} ms"
@@ -175,11 +188,14 @@ def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], list[tuple[s
         names = {name: name.removesuffix("_ms").replace("_", " ") for name in _PUSHED}
         rows = [(text, *(f"{report[name][q]:.1f}" for q in quantiles)) for name, text in names.items()]
         yield "pushed speech, ms", ("until", *quantiles), rows
-    if report["scenario"] in ("latency", "pushed"):
+    if report["scenario"] in ("latency", "pushed", "webrtc"):
         rows = [(name, *(f"{row[q]:.2f}" for q in quantiles)) for name, row in report["stages"].items()]
         yield "stages, ms", ("stage", *quantiles), rows
     if report["scenario"] in ("latency", "pushed", "webrtc"):
         yield "budget, ms", ("part", "ms"), [(name, f"{value:.1f}") for name, value in report["budget"].items()]
+    if report["scenario"] == "webrtc":
+        rows = [(name.replace("_", " "), f"{value:.1f}") for name, value in report["way_ms"].items()]
+        yield "what the browser adds, ms", ("part", "mean or median"), rows
     if report["scenario"] == "lookahead":
         rows = []
         for frames, run in report["runs"].items():
@@ -195,8 +211,17 @@ def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], list[tuple[s
             shown = [f"{v:.1f}" for v in (row["budget_ms"], measured["p50"], measured["p99"], measured["max"])]
             rows.append((number, *shown, f"{row['missed_frames']} of {row['frames']}"))
         yield "mouth to frame by session, ms", ("session", "budget", "p50", "p99", "max", "missed"), rows
-    if report["scenario"] == "throughput" and report["refusal"]:
-        yield "why no more", ("the engine's answer",), [(report["refusal"],)]
+    if report["scenario"] == "calls":
+        rows = []
+        for number, row in report["sessions"].items():
+            out = row["picture_out_ms"] or {"p50": 0.0, "p99": 0.0}
+            shown = [f"{row['budget_ms']:.1f}", f"{row['fps_received']:.2f}", f"{out['p50']:.1f}", f"{out['p99']:.1f}"]
+            rows.append((number, *shown, f"{row['missed_frames']} of {row['frames']}"))
+        columns = ("session", "budget, ms", "fps received", "due to sent, p50", "p99", "missed")
+        yield "sessions together", columns, rows
+    if report["scenario"] in ("throughput", "calls") and report["refusal"]:
+        refusal = report["refusal"]
+        yield "why no more", ("the answer",), [(refusal if isinstance(refusal, str) else refusal["message"],)]
 
 
 def _plots(report: Report) -> Iterator[tuple[str, str, str]]:

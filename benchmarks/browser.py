@@ -1,7 +1,7 @@
 """A headless Chromium whose microphone is a file: the other end of a call, for tests and benchmarks."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,14 +42,21 @@ def missing() -> str | None:
     return None
 
 
+SOFTWARE_GL: Final = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+"""For pages that draw with WebGL, on a machine without a GPU."""
+
+
 @contextmanager
-def browser(microphone: Path, *, width: int = 1280, height: int = 800) -> Iterator["BrowserContext"]:
+def browser(
+    microphone: Path, *, width: int = 1280, height: int = 800, more_flags: Sequence[str] = ()
+) -> Iterator["BrowserContext"]:
     """A browser with a profile of its own; closed at the end.
 
     Args:
         microphone: WAV file that its microphone gives, again and again from the moment that a page opens it.
         width: Of its pages, in CSS pixels.
         height: The same.
+        more_flags: Beside those that are always given.
 
     Raises:
         MissingExtraError: Chromium or Playwright is not installed.
@@ -60,7 +67,7 @@ def browser(microphone: Path, *, width: int = 1280, height: int = 800) -> Iterat
     from playwright.sync_api import sync_playwright
 
     path = next(path for path in map(shutil.which, NAMES) if path is not None)
-    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
+    flags = [*FLAGS, *more_flags, f"--use-file-for-fake-audio-capture={microphone}"]
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile, executable_path=path, args=flags, headless=True, viewport={"width": width, "height": height}

@@ -64,6 +64,13 @@ METRICS: Final = {
         Metric("mouth_to_glass_ms.p50", 5.0),
         Metric("mouth_to_glass_ms.p95", 10.0),
     ),
+    "calls": (
+        Metric("sessions_admitted", 0.0, higher_is_better=True),
+        Metric("missed_frames", 0.0),
+        Metric("coming_and_going.memory_growth_mb", 2.0),
+        Metric("coming_and_going.threads_growth", 0.0),
+        Metric("coming_and_going.connections_left", 0.0),
+    ),
     "soak": (Metric("rss_growth_mb", 1.0), Metric("av_offset_ms.max", 1.0), Metric("missed_frames", 0.0)),
 }
 

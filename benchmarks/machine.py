@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,33 @@ def resident_mb(root: Path = Path("/proc")) -> float | None:
     """
     try:
         return sum(_resident(root, pid) for pid in _family(root, os.getpid())) / _MB
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What processes hold.
+
+    Attributes:
+        resident_mb: Memory, MB.
+        threads: All of them.
+    """
+
+    resident_mb: float
+    threads: int
+
+
+def children_use(root: Path = Path("/proc")) -> Use | None:
+    """What the processes hold that this one started, and theirs; None where the system does not say (not Linux).
+
+    Args:
+        root: Where the system's process files are.
+    """
+    try:
+        children = _family(root, os.getpid())[1:]
+        threads = sum(len(list((root / str(pid) / "task").iterdir())) for pid in children)
+        return Use(sum(_resident(root, pid) for pid in children) / _MB, threads)
     except (OSError, ValueError, IndexError):
         return None
 

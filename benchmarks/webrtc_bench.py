@@ -42,6 +42,8 @@ _PREFERENCES: Final = """([quality, avatar]) => {
   localStorage.setItem("mien.clean", "false");
   localStorage.setItem("mien.hears", "true");
 }"""
+_SENDING: Final = ("show", "encode", "picture_out", "sound_out")
+"""The server's stages between a frame's due time and the network."""
 _PROBE: Final = "async () => (await import('/probe.js')).probe"
 
 
@@ -56,7 +58,8 @@ def webrtc(settings: Settings, *, avatar: str = "ada", codec: str = "VP8", bundl
 
     Returns:
         The report: ``budget_ms``, ``fps_received``, ``freezes``, ``mouth_to_glass_ms`` and ``av_offset_ms`` (positive
-        where the picture is late) with percentiles, how they were measured, and on what.
+        where the picture is late) with percentiles; ``stages``, what the server takes from a frame's due time until it
+        is sent, and ``way_ms``, what the browser adds; how they were measured, and on what.
 
     Raises:
         MissingExtraError: There is no Chromium, or nothing to steer it with.
@@ -89,6 +92,7 @@ def _report(seen: Report, settings: Report) -> Report:
             f"Of the bursts of {settings['seconds']:g} s, {len(glass)} were seen and {len(offset)} heard and seen: "
             "measure for longer, or on a machine that has less to do."
         )
+    stages = {name: told["stages"][name] for name in _SENDING if name in told["stages"]}
     return {
         "scenario": "webrtc",
         "machine": fingerprint(),
@@ -98,7 +102,9 @@ def _report(seen: Report, settings: Report) -> Report:
         "fps_received": round(seen["fps_received"], 3),
         "frames_received": seen["frames_received"],
         "frames_dropped": seen["frames_dropped"],
-        "missed_frames": int(told["stats"]["missed"]),
+        "missed_frames": int(seen["frames_missed"]),
+        "stages": stages,
+        "way_ms": {name: round(value, 3) for name, value in seen["way_ms"].items() if value is not None},
         "freezes": seen["freezes"],
         "longest_interval_ms": round(seen["longest_interval_ms"], 3),
         "bursts": len(glass),

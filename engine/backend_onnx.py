@@ -90,6 +90,11 @@ class OnnxNetwork:
         )
 
 
+def available_providers() -> list[str]:
+    """What this build of onnxruntime can compute on, by its own names, such as ``CPUExecutionProvider``."""
+    return list(ort.get_available_providers())
+
+
 def open_networks(bundle: Bundle, *, threads: int = 1) -> Networks:
     """Load the networks of a bundle; any number of pipelines may share them.
 

@@ -22,6 +22,8 @@ QUANTILE = 0.999
 _MARGIN = 1.4
 """On the measured compute: a calibration of seconds does not see the rarest of hours."""
 _STRAGGLER = 1.5
+_HEARING = 0.8
+"""Of a motion frame's time what hearing alone may take: two thirds, and a margin. The rest is the head's."""
 _LEAST_COMPUTE_MS = 4.0
 _MOST_LATENCY_MS = 2000.0
 
@@ -114,8 +116,7 @@ def catch_up_ms(measured: Measurement, budget: Budget, frames: float) -> float:
         budget: Of the session; its allowance for a frame has something to spare for most frames.
         frames: Motion frames of speech, beyond its own, that the first frame hears before it is drawn.
     """
-    # Hearing alone takes less than a whole motion frame, which has a pose as well: that is its margin.
-    return max(0.0, measured.motion_ms * frames - (budget.compute_ms - measured.typical_ms))
+    return max(0.0, _HEARING * measured.motion_ms * frames - (budget.compute_ms - measured.typical_ms))
 
 
 def fit_budget(lookahead_ms: float, chunk_ms: float, latency_ms: float | None, measured: Measurement) -> Budget:

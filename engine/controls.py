@@ -1,23 +1,27 @@
 """What a person steers while a session runs, and how the face gets from one state to the next without a jump.
 
-Between the pipeline's motion and the picture: gaze, head and blinks as set, each approached over about 0.3 s; the
-mouth led to rest when the speech is broken off; a face led from one motion into another where the pipeline had to
-start from elsewhere. Sans-IO; time is the media clock.
+Between the pipeline's motion and the picture: gaze, head, blinks and expressions as set, each approached over about
+0.3 s; a blink on request; the mouth led to rest when the speech is broken off; a face led from one motion into another
+where the pipeline had to start from elsewhere. Sans-IO; time is the media clock.
 """
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.expressions import EXPRESSIONS, load_expressions
 from engine.pipeline import MotionFrame
 from engine.rotation import rotation_matrix
 from engine.stages.geometry import LOWER_LIDS, UPPER_LIDS
+from engine.stages.liveliness import blink_closure
 from engine.stages.style_mix import MAX_INTENSITY
 from models.spec import BROWS, EYES, LANDMARKS, MEDIA_HZ, TICKS_PER_MOTION
+
+Indices = NDArray[np.intp]
 
 REST_TICKS = 2 * TICKS_PER_MOTION
 """In which the mouth comes to rest after an interruption: two frames at 60 fps, one at 30."""
@@ -28,6 +32,10 @@ _GAZE_LIMITS = np.array([0.4, 0.3])
 _LEARNT_CLOSURE = 0.6
 """Lid closure above which the open lid can no longer be told from the shut one; the last one is kept."""
 _LIDS_MEET = 0.68
+BOTH_LIDS: Final = (UPPER_LIDS, LOWER_LIDS)
+RIGHT_LIDS: Final = (UPPER_LIDS[:2], LOWER_LIDS[:2])
+_STILL_EYES = 0.2
+"""Lid closure below which a face may be frozen: one with half-shut lids is no face to stop at."""
 
 
 class Face(NamedTuple):
@@ -59,6 +67,13 @@ class Controls:
         head_motion: Factor on the head's own motion, 0 still ... 2.
         blink: 1 blinks as it comes, 0 keeps the eyes open.
         mouth: How far the mouth moves, 0 rest ... 1 as spoken.
+        eye_contact: How much the eyes stay on the camera, 0 as it comes ... 1 always.
+        smile: Of this expression, 0 ... 1, beside whatever the mouth says.
+        frown: The same.
+        surprise: The same.
+        wink: The same; the person's right eye shuts.
+        freeze: From 0.5 on the face stands still, with its eyes open.
+        blinks: Asked for so far: one more, and the face blinks once (``Session.blink``).
         intensity: Of the session's style, 0 none of it ... 1 as learned ... 1.5. It acts in the pipeline.
     """
 
@@ -70,6 +85,13 @@ class Controls:
     head_motion: float = 1.0
     blink: float = 1.0
     mouth: float = 1.0
+    eye_contact: float = 0.0
+    smile: float = 0.0
+    frown: float = 0.0
+    surprise: float = 0.0
+    wink: float = 0.0
+    freeze: float = 0.0
+    blinks: float = 0.0
     intensity: float = 1.0
 
     def __post_init__(self) -> None:
@@ -91,8 +113,8 @@ class Controls:
         return replace(self, **values)
 
     def array(self) -> NDArray[np.float64]:
-        """What ``FaceShaper`` does, in the order of the fields: float64 (8,), without the intensity."""
-        return np.array([getattr(self, field.name) for field in fields(self)[:-1]], np.float64)
+        """What a face approaches smoothly: float64, without what acts in other ways."""
+        return np.array([getattr(self, name) for name in _SMOOTH], np.float64)
 
 
 _RANGES = {
@@ -104,8 +126,13 @@ _RANGES = {
     "head_motion": (0.0, 2.0),
     "blink": (0.0, 1.0),
     "mouth": (0.0, 1.0),
+    "eye_contact": (0.0, 1.0),
+    **dict.fromkeys(EXPRESSIONS, (0.0, 1.0)),
+    "freeze": (0.0, 1.0),
+    "blinks": (0.0, 1e9),
     "intensity": (0.0, MAX_INTENSITY),
 }
+_SMOOTH: Final = tuple(name for name in _RANGES if name not in ("freeze", "blinks", "intensity"))
 
 
 def between(before: MotionFrame, after: MotionFrame, share: float) -> MotionFrame:
@@ -138,6 +165,9 @@ class FaceShaper:
         self._last_ticks = 0
         self._blend: tuple[MotionFrame, int] | None = None
         self._rest: tuple[int, int | None] | None = None
+        self._held: MotionFrame | None = None
+        self._blink: int | None = None
+        self._blinks = controls.blinks
 
     def blend(self) -> None:
         """From the next frame on, lead the face from the last one into the motion that comes."""
@@ -167,9 +197,9 @@ class FaceShaper:
             controls: As set now.
         """
         now = self._approach(controls, max(0, media_ticks - self._last_ticks))
-        *angles, head_motion, blink, mouth = now
+        *angles, head_motion, blink, mouth, eye_contact = now[: -len(EXPRESSIONS)]
         mouth *= self._articulation(media_ticks)
-        motion = self._blended(motion, media_ticks)
+        motion = self._frozen(self._blended(motion, media_ticks), media_ticks, controls)
         displacement = motion.displacement.copy()
         if mouth < 1:
             lower_face = np.ones((LANDMARKS, 1), np.float32)
@@ -181,8 +211,16 @@ class FaceShaper:
         pose = motion.pose * np.float32(head_motion)
         pose[:3] += np.array(angles[2:5], np.float32)
         turned = pose - motion.pose
-        gaze = motion.gaze + np.array([turned[1] + angles[0], angles[1] - turned[0]], np.float32)
-        posed = (self.template + displacement) @ rotation_matrix(pose[:3]).astype(np.float32).T + pose[3:]
+        gaze = motion.gaze + np.array([turned[1], -turned[0]], np.float32)
+        # Eyes that are turned against the head by as much as the head is turned look at the camera.
+        gaze += np.float32(eye_contact) * (np.array([pose[1], -pose[0]], np.float32) - gaze)
+        gaze += np.array(angles[:2], np.float32)
+        face = self.template + displacement
+        self._express(face, now[-len(EXPRESSIONS) :], motion.closure * blink)
+        if controls.blinks > self._blinks:
+            self._blinks, self._blink = controls.blinks, media_ticks
+        self._blink_now(face, media_ticks)
+        posed = face @ rotation_matrix(pose[:3]).astype(np.float32).T + pose[3:]
         return Face(
             landmarks=posed.astype(np.float32),
             pose=pose,
@@ -223,6 +261,41 @@ class FaceShaper:
             self._blend = None
         return between(source, motion, share * share * (3 - 2 * share))
 
+    def _frozen(self, motion: MotionFrame, media_ticks: int, controls: Controls) -> MotionFrame:
+        """The motion, or the one that the face stopped at."""
+        if controls.freeze < 0.5:
+            if self._held is None:
+                return motion
+            self._held = None
+            self.blend()
+            return self._blended(motion, media_ticks)
+        if self._held is None and motion.closure < _STILL_EYES:
+            self._held = motion
+        return motion if self._held is None else self._held
+
+    def _express(self, face: NDArray[np.float32], amounts: NDArray[np.float64], closure: float) -> None:
+        """Add expressions to ``face`` (68, 3), whose lids are shut by ``closure``. In place."""
+        if not amounts.any():
+            return
+        moved = np.tensordot(amounts.astype(np.float32), load_expressions(), 1)
+        # Shut lids stay shut, whatever an open eye would do.
+        moved[EYES] *= np.float32(1 - min(1.0, max(0.0, closure)))
+        face += moved
+        wink = amounts[EXPRESSIONS.index("wink")]
+        if wink > 0:
+            _shut(face, wink, RIGHT_LIDS)
+
+    def _blink_now(self, face: NDArray[np.float32], media_ticks: int) -> None:
+        """Shut the lids of ``face`` as far as a blink on request has come. In place."""
+        if self._blink is None:
+            return
+        age = (media_ticks - self._blink) / TICKS_PER_MOTION
+        closure = blink_closure(age)
+        if closure > 0:
+            _shut(face, closure)
+        elif age > 1:
+            self._blink = None
+
     def _lids(self, displacement: NDArray[np.float32], closure: float, blink: float) -> NDArray[np.float32]:
         """Lids that shut only ``blink`` as far."""
         face = self.template + displacement
@@ -246,12 +319,13 @@ def _reshut(displacement: NDArray[np.float32], motion: MotionFrame, blink: float
     return kept
 
 
-def _shut(face: NDArray[np.float32], amount: float) -> None:
+def _shut(face: NDArray[np.float32], amount: float, lids: tuple[Indices, Indices] = BOTH_LIDS) -> None:
     """Move the lids of ``face`` (68, 3) towards where they meet; a negative amount opens them. In place."""
-    upper, lower = face[UPPER_LIDS], face[LOWER_LIDS]
+    above, below = lids
+    upper, lower = face[above], face[below]
     line = upper + np.float32(_LIDS_MEET) * (lower - upper)
-    face[UPPER_LIDS] = upper + np.float32(amount) * (line - upper)
-    face[LOWER_LIDS] = lower + np.float32(amount) * (line - lower)
+    face[above] = upper + np.float32(amount) * (line - upper)
+    face[below] = lower + np.float32(amount) * (line - lower)
 
 
 def _mix(before: NDArray[np.float32], after: NDArray[np.float32], share: float) -> NDArray[np.float32]:

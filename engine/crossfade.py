@@ -14,6 +14,9 @@ def fade_share(media_ticks: int, begun_ticks: int) -> float:
 
 
 def mix(before: Picture, after: Picture, share: float) -> Picture:
-    """A picture, uint8 (512, 512, 3), that is ``share`` of the way from ``before`` to ``after``."""
+    """A picture that is ``share`` of the way from ``before`` to ``after``.
+
+    All are uint8 (512, 512, 3) RGB, or (512, 512, 4) premultiplied RGBA.
+    """
     mixed = before + np.float32(share) * (after.astype(np.float32) - before)
     return np.rint(mixed).astype(np.uint8)

@@ -105,13 +105,14 @@ class Engine:
         self._manifold: Manifold | None = None
         self._wardrobe: Wardrobe | None = None
         self._clock: Clock = clock or MonotonicClock()
-        self._renderer_factory = renderer_factory or (lambda avatar: ProcessRenderer(avatar, self._workers))
+        self._renderer_factory = renderer_factory
         self._pipeline_factory = pipeline_factory
         self._measure = measure or self._calibrate
         self._lane: WorkLane = lane or MotionLane()
-        self._setup: Lane = setup or ThreadLane("mien-setup")
+        self._setup: Lane = setup or ThreadLane("mien-setup", role=Role.PREPARES)
         self._admission = asyncio.Lock()
-        self._loads: dict[Session, float] = {}
+        self._loads: dict[Session, tuple[float, int]] = {}
+        """Cores that a session was measured to use, and at how many frames a second."""
         self._telemetry = Telemetry()
         self._closed = False
 
@@ -128,7 +129,7 @@ class Engine:
     @property
     def load(self) -> float:
         """Cores that the running sessions use, as measured when they were admitted."""
-        return sum(self._loads.values())
+        return sum(share for share, _ in self._loads.values())
 
     @property
     def sessions(self) -> int:
@@ -149,6 +150,8 @@ class Engine:
         gate: VoiceGateSettings | None = None,
         chunk_ms: float = 20.0,
         queue_ms: int = 500,
+        transparent: bool = False,
+        sound_ahead_ms: float = 0.0,
         label: str | None = None,
     ) -> Session:
         """A session, to be begun with ``async with``, which measures the machine and may refuse.
@@ -165,6 +168,8 @@ class Engine:
             gate: The voice gate of a live microphone; none by default.
             chunk_ms: Sound that a live source hands over at once.
             queue_ms: Bound of what waits for the consumer.
+            transparent: Draw the person alone: pictures are then premultiplied RGBA, uint8 (512, 512, 4).
+            sound_ahead_ms: See ``SessionOptions``; 0 to 200.
             label: What the session is called in metrics and trace, unlike any that runs; by default a number.
 
         Raises:
@@ -185,9 +190,11 @@ class Engine:
             mode=mode,
             chunk_ms=chunk_ms,
             queue_ms=queue_ms,
+            transparent=transparent,
             gate=None if gate is None else VoiceGate(gate),
             style=load_style(style) if isinstance(style, Path) else style,
             intensity=intensity,
+            sound_ahead_ms=sound_ahead_ms,
         )
         wanted = None if isinstance(latency, str) else float(latency)
         instruments = Instruments(self._telemetry.label(label), self._clock.now_ns, self._telemetry.trace)
@@ -197,7 +204,7 @@ class Engine:
             return await self._admit(session, options, frames, wanted, seed)
 
         async def adopt(person: Avatar) -> tuple[MotionPipeline, FrameRenderer]:
-            return await self._outfit(person, frames, seed, instruments.observe)
+            return await self._outfit(person, frames, seed, instruments.observe, transparent)
 
         session = Session(
             options,
@@ -254,8 +261,15 @@ class Engine:
             if self._closed:
                 raise SessionError("The engine is closed: make a new one.")
             self._telemetry.check_free(session.label)
+            try:
+                self._check_room(options.fps)
+            except CapacityError:
+                self._telemetry.refuse("capacity")
+                raise
             self._keep_time()
-            pipeline, renderer = await self._outfit(options.avatar, lookahead, seed, session.instruments.observe)
+            pipeline, renderer = await self._outfit(
+                options.avatar, lookahead, seed, session.instruments.observe, options.transparent
+            )
             try:
                 style = await self._setup.run(self._open_style, options.style)
                 worn = Styled(pipeline, style) if style else pipeline
@@ -266,7 +280,7 @@ class Engine:
                     self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
                 await self._setup.run(renderer.close)
                 raise
-            self._loads[session] = measured.busy_share
+            self._loads[session] = measured.busy_share, options.fps
             self._telemetry.enter(session, budget)
         logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, budget.table())
         return Equipment(
@@ -289,7 +303,7 @@ class Engine:
             gc.freeze()
 
     async def _outfit(
-        self, avatar: Avatar, lookahead: int, seed: int, observe: Observer
+        self, avatar: Avatar, lookahead: int, seed: int, observe: Observer, transparent: bool
     ) -> tuple[MotionPipeline, FrameRenderer]:
         """Pipeline and renderer of a person, opened away from the event loop."""
         pipeline: MotionPipeline
@@ -297,7 +311,7 @@ class Engine:
             pipeline = await self._setup.run(self._pipeline_factory, avatar, lookahead, seed)
         else:
             pipeline = await self._setup.run(self._shared_pipeline, avatar, lookahead, seed, observe)
-        return pipeline, await self._setup.run(self._renderer_factory, avatar)
+        return pipeline, await self._setup.run(self._make_renderer, avatar, transparent)
 
     async def _measure_beside(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
         """Measure beside the sessions that run; what happened by chance alone does not count, but all that repeats.
@@ -318,14 +332,31 @@ class Engine:
         self._check_capacity(best, fps, missed)
         return best
 
-    def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
-        """Refuse what would break the budgets of those that run."""
+    def _make_renderer(self, avatar: Avatar, transparent: bool) -> FrameRenderer:
+        if self._renderer_factory is not None:
+            return self._renderer_factory(avatar)
+        return ProcessRenderer(avatar, self._workers, transparent=transparent)
+
+    def _check_room(self, fps: int) -> None:
+        """Refuse what needs more than is left even if it is the least of those that run: measuring would disturb them.
+
+        Raises:
+            CapacityError: There is no room.
+        """
+        least = min((share * min(1.0, fps / at) for share, at in self._loads.values()), default=0.0)
+        self._check_share(least, fps)
+
+    def _check_share(self, share: float, fps: int) -> None:
         room = _FULL * self._cores - self.load
-        if self._loads and measured.busy_share > room:
+        if self._loads and share > room:
             raise CapacityError(
-                f"{self.sessions} sessions run, and another at {fps} fps needs {measured.busy_share:.2f} cores where "
+                f"{self.sessions} sessions run, and another at {fps} fps needs {share:.2f} cores where "
                 f"{max(0.0, room):.2f} are free: end one, or ask for fewer frames a second."
             )
+
+    def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
+        """Refuse what would break the budgets of those that run."""
+        self._check_share(measured.busy_share, fps)
         if self._loads and others_missed:
             raise CapacityError(
                 f"{self.sessions} sessions run, and beside another at {fps} fps they missed {others_missed} frames: "

@@ -38,6 +38,23 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
+def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode a picture as JPEG: some 2 ms for 512x512.
+
+    Args:
+        picture: uint8 (H, W, 3) RGB.
+        quality: 0 to 100.
+
+    Raises:
+        OutputError: The codec refused it.
+    """
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise OutputError("A picture could not be encoded as JPEG.")
+    return data.tobytes()
+
+
 def decode_png(data: bytes, *, grey: bool = False) -> NDArray[np.uint8]:
     """Decode a PNG that Mien wrote.
 

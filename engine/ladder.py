@@ -135,3 +135,32 @@ class Ladder:
         """Of a rung, in full pictures a second."""
         rung = self.rungs[number]
         return rung.fps * (_ECONOMY_COST if rung.economy else 1.0)
+
+
+class LadderWalk:
+    """A session on its ladder.
+
+    Attributes:
+        down: Steps that it took down.
+        up: Steps back.
+    """
+
+    def __init__(self, fps: int, workers: int) -> None:
+        """Begin at the top; see ``Ladder``."""
+        self._ladder, self._state = Ladder(fps, workers), LadderState()
+        self.down, self.up = 0, 0
+
+    @property
+    def rung(self) -> Rung:
+        """How pictures are drawn now."""
+        return self._ladder.rung(self._state)
+
+    def step(self, media_ticks: int, *, missed: bool, busy_ticks: int) -> str:
+        """Account for one frame that was due, as ``Ladder.step``; the step that it led to, in words, empty if none."""
+        before, rung = self._state.rung, self.rung
+        self._state = self._ladder.step(self._state, media_ticks, missed=missed, busy_ticks=busy_ticks)
+        if self._state.rung == before:
+            return ""
+        overloaded = self._state.rung > before
+        self.down, self.up = self.down + overloaded, self.up + (not overloaded)
+        return f"{'overloaded' if overloaded else 'free'}: {rung} -> {self.rung}"

@@ -1,6 +1,7 @@
 """Where work that takes time is done: named threads that somebody owns, never the event loop's default executor."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.controls import Face
+from engine.scheduling import Role, take_role
 
 T = TypeVar("T")
 Picture = NDArray[np.uint8]
@@ -36,7 +38,10 @@ class FrameRenderer(Protocol):
         ...
 
     async def render(self, face: Face, economy: bool = False) -> Picture:
-        """The picture, uint8 (512, 512, 3) RGB; with ``economy`` drawn with less care, for less time."""
+        """The picture, uint8 (512, 512, 3) RGB, or premultiplied (512, 512, 4) RGBA of the person alone.
+
+        With ``economy`` it is drawn with less care, for less time.
+        """
         ...
 
     def close(self) -> None:
@@ -50,8 +55,16 @@ RendererFactory = Callable[[Avatar], FrameRenderer]
 class ThreadLane:
     """A lane of named threads."""
 
-    def __init__(self, name: str, threads: int = 1) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+    def __init__(self, name: str, threads: int = 1, role: Role | None = None) -> None:
+        """Prepare; the threads begin with their first work.
+
+        Args:
+            name: Prefix of the threads' names.
+            threads: How many.
+            role: What they do in a live session; by default they are threads as all others.
+        """
+        begin = None if role is None else functools.partial(take_role, role)
+        self._executor = ThreadPoolExecutor(threads, name, begin)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call ``function`` on one of the threads."""

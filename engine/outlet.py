@@ -23,7 +23,7 @@ class VideoFrame:
     Attributes:
         index: Number of the frame among those that were due, from 0; a skipped one leaves a gap.
         ticks: Media time, 48 kHz: that of the sound which is spoken in it.
-        picture: uint8 (512, 512, 3) RGB; not to be written to.
+        picture: uint8 (512, 512, 3) RGB, or (512, 512, 4) premultiplied RGBA of the person alone; not to be written to.
         repeated: Whether it is an earlier picture, because this one was not ready.
     """
 

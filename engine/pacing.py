@@ -11,7 +11,7 @@ m + L, for ever: no decision here, and no lateness, moves a deadline.
 
 from enum import Enum
 
-from engine.clock import NS_PER_MS, ticks_to_ns
+from engine.clock import NS_PER_MS, ms_to_ticks, ticks_to_ns
 from engine.errors import ConfigError
 from models.spec import MEDIA_HZ, TICKS_PER_MOTION
 
@@ -69,6 +69,17 @@ def next_slot(after_ticks: int, period: int) -> int:
 def deadline_ns(origin_ns: int, media_ticks: int, latency_ticks: int) -> int:
     """When what carries ``media_ticks`` is due, in a session that began at ``origin_ns`` with latency L."""
     return origin_ns + ticks_to_ns(media_ticks + latency_ticks)
+
+
+def sound_ahead(wanted_ms: float, spare_ms: float) -> int:
+    """By how many ticks sound leaves before the picture of its time: what is wanted, or as much as there is room for.
+
+    Args:
+        wanted_ms: What a player holds sound back for longer than pictures.
+        spare_ms: Of the latency, what comes after a chunk's arrival: lookahead and compute. A block of sound leaves
+            when all of it can have come, and its end may lie in the chunk after.
+    """
+    return ms_to_ticks(max(0.0, min(wanted_ms, spare_ms - SOUND_BLOCK_TICKS * 1000 / MEDIA_HZ)))
 
 
 def motion_index(media_ticks: int) -> int:

@@ -17,14 +17,19 @@ from engine.render_workers import Worker, drawing_request, start_workers
 class ProcessRenderer:
     """Draws one avatar in ``workers`` processes, for one event loop."""
 
-    def __init__(self, avatar: Avatar, workers: int) -> None:
+    def __init__(self, avatar: Avatar, workers: int, *, transparent: bool = False) -> None:
         """Start the processes and wait until they can draw, about a second: not for the event loop's thread.
+
+        Args:
+            avatar: Whom to draw.
+            workers: How many processes.
+            transparent: Draw the person alone, as premultiplied RGBA.
 
         Raises:
             MienError: The avatar cannot be drawn, or a process ended before its time.
         """
         self.workers = workers
-        self._processes = start_workers(avatar, workers, live=True)
+        self._processes = start_workers(avatar, workers, live=True, transparent=transparent)
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._drawing: set[Worker] = set()
         self._lock = threading.Lock()

@@ -45,7 +45,7 @@ from engine.renderer.warp import WarpRenderer
 from engine.scheduling import NICENESS, Role, take_role
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
-_PICTURE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+_SIDES = (IMAGE_SIZE, IMAGE_SIZE)
 _SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,), (1,))
 """Landmarks, pose, gaze, torso, and whether to draw cheaply."""
 _FLOATS = sum(math.prod(shape) for shape in _SHAPES)
@@ -114,18 +114,19 @@ class WorkerRenderer:
             worker.release()
 
 
-def start_workers(avatar: Avatar, workers: int, *, live: bool) -> "list[Worker]":
+def start_workers(avatar: Avatar, workers: int, *, live: bool, transparent: bool = False) -> "list[Worker]":
     """Start processes that draw an avatar; they get ready while the caller goes on.
 
     Args:
         avatar: Whom to draw.
         workers: How many processes.
         live: Whether somebody waits for the pictures by the clock.
+        transparent: Draw the person alone, as premultiplied RGBA.
     """
     setup, started = _pack(avatar), list[Worker]()
     try:
         for _ in range(workers):
-            started.append(Worker(setup, live))
+            started.append(Worker(setup, live, 4 if transparent else 3))
     except BaseException:
         for worker in started:
             worker.end()
@@ -156,15 +157,16 @@ def drawing_request(
 class Worker:
     """The parent's end of one process, which draws one picture at a time."""
 
-    def __init__(self, setup: bytes, live: bool) -> None:
-        """Start the process."""
+    def __init__(self, setup: bytes, live: bool, channels: int) -> None:
+        """Start the process, which draws pictures of so many channels."""
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
-        slot = _nameless_file(math.prod(_PICTURE))
+        size = math.prod(_SIDES) * channels
+        slot = _nameless_file(size)
         try:
             # The mapping lasts as long as the array, so closing this end cannot pull it away from a thread that reads.
-            self._slot = _picture(mmap.mmap(slot, math.prod(_PICTURE), prot=mmap.PROT_READ))
+            self._slot = _picture(mmap.mmap(slot, size, prot=mmap.PROT_READ))
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(slot), *(["live"] if live else [])],
+                [sys.executable, "-c", _CHILD, str(slot), str(channels), *(["live"] if live else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(slot,),
@@ -202,7 +204,7 @@ class Worker:
         self._write(request)
 
     def take(self) -> NDArray[np.uint8]:
-        """The picture that was asked for, when it is there: uint8 (512, 512, 3), the caller's own.
+        """The picture that was asked for, when it is there: uint8 (512, 512, 3 or 4), the caller's own.
 
         Raises:
             MienError: The worker's own error, or it ended before its time.
@@ -247,11 +249,11 @@ def serve() -> None:
     """A worker's life: take an avatar, then draw what is asked for until the pipe is closed."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not print into the pictures
-    live = sys.argv[2:] == ["live"]
+    live = sys.argv[3:] == ["live"]
     if not live:
         os.nice(NICENESS)
     use_opencv_threads(1)
-    slot = _picture(mmap.mmap(int(sys.argv[1]), math.prod(_PICTURE)))
+    slot = _picture(mmap.mmap(int(sys.argv[1]), math.prod(_SIDES) * int(sys.argv[2])))
     with contextlib.suppress(EOFError, BrokenPipeError):
         (length,) = struct.unpack("<Q", _exactly(requests, 8))
         setup = bytes(_exactly(requests, length))
@@ -312,7 +314,8 @@ def _nameless_file(size: int) -> int:
 
 
 def _picture(memory: mmap.mmap) -> NDArray[np.uint8]:
-    return np.frombuffer(memory, np.uint8).reshape(_PICTURE)
+    """Of as many channels as there is memory for."""
+    return np.frombuffer(memory, np.uint8).reshape(*_SIDES, -1)
 
 
 def _send(pipe: IO[bytes], error: bytes | None = None) -> None:

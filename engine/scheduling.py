@@ -25,18 +25,24 @@ NICENESS = 10
 
 
 class Role(IntEnum):
-    """What a thread of a live session does; the number is its real-time priority."""
+    """What a thread of a live session does; the number is its real-time priority.
 
-    DRAWS = 1
-    MOVES = 2
-    KEEPS_TIME = 3
+    Whoever prepares what no frame waits for has one as well: while it holds Python's lock, all the others wait for it.
+    """
+
+    PREPARES = 1
+    DRAWS = 2
+    MOVES = 3
+    KEEPS_TIME = 4
 
 
-def take_role(role: Role) -> bool:
-    """Let the scheduler treat the calling thread by its role. Threads and processes that it begins are not.
+def take_role(role: Role, thread: int = 0) -> bool:
+    """Let the scheduler treat a thread by its role. Threads and processes that it begins are not.
 
     Args:
-        role: What the thread does. ``DRAWS`` may lower the priority of the thread for good.
+        role: What the thread does. ``DRAWS`` may lower the priority of the calling thread for good.
+        thread: Its number for the system (``threading.get_native_id``); 0 is the calling one. Of another thread, which
+            may have ended, real-time priority is all that is asked.
 
     Returns:
         Whether it has real-time priority now.
@@ -44,8 +50,10 @@ def take_role(role: Role) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(role))
+        os.sched_setscheduler(thread, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(role))
     except OSError:
+        if thread:
+            return False
         if role is Role.KEEPS_TIME:
             _ask_for_slice(_SLICE_NS)
         elif role is Role.DRAWS:

@@ -120,6 +120,11 @@ class Session:
         return self._started().budget
 
     @property
+    def sound_ahead_ticks(self) -> int:
+        """By how much sound leaves before the picture of its time; known once the session has begun."""
+        return self._started().sound_ahead_ticks
+
+    @property
     def origin_ns(self) -> int:
         """When media time 0 was, on the engine's clock: an item is due at origin + ticks + L."""
         return self._started().origin_ns
@@ -200,6 +205,14 @@ class Session:
         core = self._running()
         core.controls = core.controls.changed(**controls)
         return core.controls
+
+    def blink(self) -> None:
+        """Blink once, from the next frame on.
+
+        Raises:
+            SessionError: The session has not begun or has ended.
+        """
+        self.set(blinks=self._running().controls.blinks + 1)
 
     async def change_avatar(self, avatar: Avatar) -> None:
         """Go on as another person, whose picture takes over within a quarter of a second. No frame is missed for it.

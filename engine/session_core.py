@@ -25,18 +25,18 @@ from engine.artefacts.avatar import Avatar
 from engine.batching import Work
 from engine.budget import catch_up_ms
 from engine.clock import NS_PER_MS, Alarm, ms_to_ticks, ns_to_ticks, ticks_to_ns
-from engine.controls import Controls, Face, FaceShaper, between
+from engine.controls import REST_TICKS, Controls, Face, FaceShaper, between
 from engine.crossfade import fade_share, mix
 from engine.errors import SessionError
 from engine.hearing import Hearing, MotionPipeline
 from engine.instruments import Instruments
 from engine.intake import Intake
-from engine.ladder import Ladder, LadderState
+from engine.ladder import LadderWalk
 from engine.lanes import FrameRenderer, Picture
 from engine.outlet import AudioBlock, Outlet, VideoFrame
-from engine.pacing import SOUND_BLOCK_TICKS, Action, deadline_ns, decide, motion_index
+from engine.pacing import SOUND_BLOCK_TICKS, Action, deadline_ns, decide, motion_index, sound_ahead
 from engine.schedule import Schedule
-from engine.session_parts import Equipment, SessionOptions, SessionStats
+from engine.session_parts import Equipment, SessionOptions, SessionStats, first_picture
 from engine.session_sound import LiveSound, Order, PushedSound
 from engine.stages.style_mix import OpenStyle
 from models.spec import MEDIA_HZ, TICKS_PER_MOTION, TICKS_PER_SAMPLE
@@ -62,6 +62,7 @@ class Core:
         self.controls = Controls(intensity=options.intensity)
         self._latency = equipment.budget.total_ticks
         self._allowance_ns = round((equipment.budget.compute_ms + equipment.budget.output_ms) * NS_PER_MS)
+        self.sound_ahead_ticks = sound_ahead(options.sound_ahead_ms, self.budget.lookahead_ms + self.budget.compute_ms)
         gate = options.gate
         self._lookahead = equipment.pipeline.latency_ticks + (gate.lookahead_ticks if gate else 0)
         intake = Intake(options.mode, chunk_ms=options.chunk_ms, queue_ms=_INTAKE_MS[options.mode])
@@ -80,12 +81,12 @@ class Core:
         self._group: asyncio.TaskGroup | None = None
 
         self._schedule = Schedule(options.fps)
-        self._ladder, self._ladder_state = Ladder(options.fps, self._renderer.workers), LadderState()
+        self._ladder = LadderWalk(options.fps, self._renderer.workers)
         self._room = asyncio.Semaphore(self._renderer.workers)
         self._next, self._shown = 0, 0
         """The first frame that is not being produced, and the first that was not shown."""
         self._ready: dict[int, Picture] = {}
-        self._latest: tuple[int, Picture] = (-1, options.avatar.image)
+        self._latest: tuple[int, Picture] = (-1, first_picture(options))
         self._draws: set[asyncio.Task[None]] = set()
         self._generation, self._forgiven = 0, 0
         """Interruptions so far, and the first frame that none of them took the picture from."""
@@ -96,7 +97,7 @@ class Core:
         """Media time of a frame that need not wait for the clock: the first of an utterance."""
         self._fade: tuple[Picture, int] | None = None
         self._busy_ns, self._missed, self._skipped, self._blocks = 0, 0, 0, 0
-        self._repeated, self._down, self._up = 0, 0, 0
+        self._repeated = 0
         self._skipping_since: int | None = None
 
     def arrival_ns(self) -> int:
@@ -160,6 +161,12 @@ class Core:
         self._ready.clear()
         self._outlet.clear()
         shown = self._schedule.at(self._shown - 1) if self._shown else 0
+        pushed = isinstance(self._sound, PushedSound)
+        if pushed and first >= self._shown and not self._shaping:
+            # Idle frames may lie anywhere: this one as early as it can be drawn, and the mouth is shut in it.
+            self._eager = self._schedule.start_at(first, now + ns_to_ticks(self._typical_ns) - self._latency)
+            shown = min(shown, self._eager - REST_TICKS) if self._schedule.period > TICKS_PER_MOTION else shown
+            self._due.ring()
         self._order(lambda _: self._shaper.rest(shown))
         if isinstance(self._sound, PushedSound):
             self._sound.drop(self._schedule.at(max(self._next, self._shown)))
@@ -206,9 +213,9 @@ class Core:
             missed=self._missed,
             skipped=self._skipped,
             repeated=self._repeated,
-            ladder_down=self._down,
-            ladder_up=self._up,
-            economy=self._ladder.rung(self._ladder_state).economy,
+            ladder_down=self._ladder.down,
+            ladder_up=self._ladder.up,
+            economy=self._ladder.rung.economy,
             interruptions=self._generation,
             audio_blocks=self._blocks,
             gaps=intake.gaps + underruns,
@@ -353,7 +360,7 @@ class Core:
         """Draw a frame and put it where ``_pace`` looks."""
         began = self._clock.now_ns()
         try:
-            picture = await self._renderer.render(face, self._ladder.rung(self._ladder_state).economy)
+            picture = await self._renderer.render(face, self._ladder.rung.economy)
             if self._fade is not None:
                 picture = await self._faded(picture, slot)
             self._busy_ns += self._note("render", number, began)
@@ -382,14 +389,14 @@ class Core:
         """Give out frames and sound at their deadlines."""
         while True:
             number, slot, block = self._shown, self._schedule.at(self._shown), self._sound.track.next_ticks
-            due_ns = self._deadline(min(slot, block))
+            due_ns = self._deadline(min(slot, block - self.sound_ahead_ticks))
             await self._due.wait(due_ns)
             now_ns = self.now_ns()
             if now_ns - due_ns > LONGEST_STALL_NS:
                 await self._fail(f"The clock is {(now_ns - due_ns) / 1e9:.1f} s beyond what was due")
             if now_ns < due_ns or self._schedule.at(number) != slot:
                 continue
-            if block <= slot:
+            if block - self.sound_ahead_ticks <= slot:
                 self._sound.force(block + SOUND_BLOCK_TICKS)
                 self._outlet.put(AudioBlock(block, self._sound.track.take()))
                 self._blocks += 1
@@ -422,18 +429,12 @@ class Core:
         self._step_ladder(slot, missed)
 
     def _step_ladder(self, slot: int, missed: bool) -> None:
-        busy, self._busy_ns = ns_to_ticks(self._busy_ns), 0
-        before = self._ladder_state.rung
-        self._ladder_state = self._ladder.step(self._ladder_state, slot, missed=missed, busy_ticks=busy)
-        rung = self._ladder_state.rung
-        if rung == before:
-            return
-        self._down, self._up = self._down + (rung > before), self._up + (rung < before)
-        self._schedule.change_rate(self._ladder.rungs[rung].fps)
-        step = f"{self._ladder.rungs[before]} -> {self._ladder.rungs[rung]}"
-        self._instruments.mark(step)
-        why = "overloaded" if rung > before else "free"
-        logger.warning("session %s: the machine is %s: %s", self._instruments.label, why, step)
+        step = self._ladder.step(slot, missed=missed, busy_ticks=ns_to_ticks(self._busy_ns))
+        self._busy_ns = 0
+        if step:
+            self._schedule.change_rate(self._ladder.rung.fps)
+            self._instruments.mark(step)
+            logger.warning("session %s: the machine is %s", self._instruments.label, step)
 
     async def _fail(self, what: str) -> None:
         """End the session where no deadline can be kept any more."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.artefacts.avatar import Avatar
 from engine.artefacts.style import Style
 from engine.budget import Budget, Measurement
@@ -30,6 +33,9 @@ class SessionOptions:
         gate: Acts on what the mouth hears, not on what is played.
         style: To begin in; none moves as the bundle was taught.
         intensity: Of the style, to begin with.
+        transparent: Whether the person is drawn alone: pictures are then premultiplied RGBA.
+        sound_ahead_ms: Sound leaves so much before the picture of its time: what the consumer's player holds it back
+            for longer. Where the latency leaves less room than that, as much as it leaves.
     """
 
     avatar: Avatar
@@ -40,6 +46,8 @@ class SessionOptions:
     gate: VoiceGate | None = None
     style: Style | None = None
     intensity: float = 1.0
+    transparent: bool = False
+    sound_ahead_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no session can be."""
@@ -51,8 +59,17 @@ class SessionOptions:
             raise ConfigError("A voice gate is for live sources: pushed speech is clean, leave the gate out.")
         if not 1 <= self.chunk_ms <= 1000:
             raise ConfigError(f"A chunk is 1 to 1000 ms of sound, not {self.chunk_ms}.")
+        if not 0 <= self.sound_ahead_ms <= 200:
+            raise ConfigError(f"Sound leaves 0 to 200 ms before its picture, not {self.sound_ahead_ms}.")
         if not 40 <= self.queue_ms <= 60_000:
             raise ConfigError(f"The consumer's queue is 40 to 60000 ms, not {self.queue_ms}.")
+
+
+def first_picture(options: SessionOptions) -> NDArray[np.uint8]:
+    """What a session shows until a frame was drawn: the portrait, or where that is drawn alone, nobody."""
+    if options.transparent:
+        return np.zeros((*options.avatar.image.shape[:2], 4), np.uint8)
+    return options.avatar.image
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,29 @@ class OpaqueCanvas:
         """Not wanted here."""
 
 
+class PersonCanvas:
+    """Keeps the person alone, to be laid over a background later.
+
+    Attributes:
+        picture: uint8 (512, 512, 4), premultiplied RGBA.
+    """
+
+    def __init__(self, out: U8) -> None:
+        """Begin with nothing, in ``out``, uint8 (512, 512, 4)."""
+        out[:] = 0
+        self.picture = out
+
+    def paint(self, window: Window, picture: U8) -> None:
+        """Keep the piece."""
+        self.picture[window] = picture
+
+    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+        """Not wanted here."""
+
+    def mark_eye(self, window: Window, opening: F32) -> None:
+        """Not wanted here."""
+
+
 def _blank(*channels: int) -> U8:
     return np.zeros((IMAGE_SIZE, IMAGE_SIZE, *channels), np.uint8)
 

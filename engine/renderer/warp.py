@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError
-from engine.renderer.canvas import Canvas, Layers, OpaqueCanvas, Window
+from engine.renderer.canvas import Canvas, Layers, OpaqueCanvas, PersonCanvas, Window
 from engine.renderer.expression import CHIN, Expression
 from engine.renderer.geometry import COARSE_CELL, HeadMotion, fine_positions, node_pixels, ramp, smoothstep
 from engine.renderer.inner_mouth import InnerMouth, MouthLayers, load_mouth_layers
@@ -90,7 +90,7 @@ class WarpRenderer:
         economy: bool = False,
         out: U8 | None = None,
     ) -> U8:
-        """Draw a frame over the avatar's own background.
+        """Draw a frame over the avatar's own background, or the person alone.
 
         Args:
             landmarks: (68, 3) fu, displaced and posed: ``R(pose) @ (template + displacement) + translation``.
@@ -98,15 +98,20 @@ class WarpRenderer:
             gaze: (2,) rad, yaw to the picture's right and pitch down, 0 as the portrait looks.
             torso: (6,) pose of the shoulders about the same origin; by default they follow the head a little.
             economy: Draw all but mouth and eyes at half resolution, with the same geometry, for less work.
-            out: Where to draw, uint8 (512, 512, 3); by default a new picture.
+            out: Where to draw, uint8 (512, 512, 3); by default a new picture. One of four channels takes the person
+                without a background, as premultiplied RGBA.
 
         Returns:
-            uint8 (512, 512, 3) RGB, ``out`` if it was given.
+            uint8 (512, 512, 3) RGB, or ``out`` if it was given.
 
         Raises:
             ConfigError: An argument has the wrong shape or is not finite.
         """
-        canvas = OpaqueCanvas(self._plate, out)
+        canvas: OpaqueCanvas | PersonCanvas
+        if out is not None and out.shape[2] == 4:
+            canvas = PersonCanvas(out)
+        else:
+            canvas = OpaqueCanvas(self._plate, out)
         self._draw(canvas, landmarks, pose, gaze, torso, economy)
         return canvas.picture
 

@@ -177,7 +177,7 @@ class Liveliness:
         torso = _TORSO_KEEP * state.torso + (1 - _TORSO_KEEP) * pose
         shoulders = torso * _TORSO_SHARE
         shoulders[4] += self._sway * _breath(state.seed, frame)
-        lids = _blink(frame - state.blink_frame)
+        lids = blink_closure(frame - state.blink_frame)
         closure = lids + (1 - lids) * float(np.clip(_LID_FOLLOWS * gaze[1], -0.15, 0.35))
         lively = Lively(pose.astype(np.float32), shoulders.astype(np.float32), gaze.astype(np.float32), closure)
         return lively, replace(state, frame=frame + 1, torso=torso)
@@ -186,8 +186,8 @@ class Liveliness:
         """Nothing is held back."""
 
 
-def _blink(age: int) -> float:
-    """Lid closure ``age`` frames after a blink began; 0 outside it."""
+def blink_closure(age: float) -> float:
+    """Lid closure ``age`` motion frames (1/60 s) after a blink began; 0 outside it."""
     if age < 0 or age >= _BLINK_FRAMES:
         return 0.0
     if age < _CLOSING_FRAMES:

@@ -10,7 +10,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from engine.clock import NS_PER_S
 from streaming.bots.bot_errors import JoinRefused, JoinUnavailable
-from streaming.serve.media.aiortc_doors import MediaSender, gather_loopback_too, listen
+from streaming.serve.media.aiortc_doors import MediaSender, ask_for_promptness, gather_loopback_too, listen
 from streaming.serve.media.fanout import Feed
 from streaming.serve.media.sources import VideoSource, VoiceSource
 from streaming.serve.media.tracks import AvatarVideoTrack, VoiceAudioTrack
@@ -34,6 +34,7 @@ class OutgoingPeer:
             voice: Whether the sound is sent beside the picture.
         """
         gather_loopback_too()
+        ask_for_promptness()
         servers = [RTCIceServer(server.url, server.username, server.credential) for server in settings.ice_servers]
         self._connection = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._changed)
@@ -41,16 +42,18 @@ class OutgoingPeer:
         self._news = asyncio.Event()
         self._early: list[tuple[str, str | None]] = []
         self._answered = False
+        self._senders: list[MediaSender] = []
         if voice:
             sound = VoiceAudioTrack(feed)
             transceiver = self._connection.addTransceiver(sound, "sendonly")
-            MediaSender(transceiver.sender, VoiceSource(sound, settings.due_ns), settings.wall)
+            source = VoiceSource(sound, settings.due_ns, settings.sound_ahead_ns, settings.clock, settings.note)
+            self._senders.append(MediaSender(transceiver.sender, source, settings.wall))
             transceiver.setCodecPreferences(codecs_for("audio", settings.codec))
             listen(transceiver.receiver, None)
         picture = AvatarVideoTrack(feed)
         transceiver = self._connection.addTransceiver(picture, "sendonly")
-        self.video = VideoSource(picture, settings.fps, settings.due_ns, settings.clock, settings.lane)
-        MediaSender(transceiver.sender, self.video, settings.wall)
+        self.video = VideoSource(picture, settings.fps, settings.due_ns, settings.clock, settings.lane, settings.note)
+        self._senders.append(MediaSender(transceiver.sender, self.video, settings.wall))
         transceiver.setCodecPreferences(codecs_for("video", settings.codec))
         listen(transceiver.receiver, None)
 
@@ -125,6 +128,8 @@ class OutgoingPeer:
         """Hang up; closing twice is legal."""
         self._feed.close()
         await self._connection.close()
+        for sender in self._senders:
+            sender.close()
 
     async def _add(self, line: str, mid: str | None) -> None:
         try:

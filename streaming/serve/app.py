@@ -8,6 +8,8 @@
 ``/api/avatars``, ``/api/sessions``      see ``rest_doors``
 ``/whip/{session}``, ``/whep/{session}``  see ``whip_doors``
 ``/ws/{session}``                        see ``socket_door``
+``/ws/{session}/pictures``               see ``picture_doors``
+``/desk``, ``/obs``                      the pages of ``mien live``
 ======================================  ==============================================================================
 """
 
@@ -20,7 +22,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -28,7 +30,8 @@ from engine.clock import Clock, MonotonicClock
 from engine.engine import Engine
 from engine.errors import MienError
 from engine.lanes import ThreadLane
-from streaming.serve import rest_doors, socket_doors, watch_doors, whip_doors
+from engine.scheduling import Role
+from streaming.serve import picture_doors, rest_doors, socket_doors, watch_doors, whip_doors
 from streaming.serve.config import ServeConfig, split_ice
 from streaming.serve.gallery import Gallery
 from streaming.serve.guard import FAULT, LOOPBACK, Doors, Guard
@@ -92,7 +95,9 @@ def create_server(
         page: Where the page lies.
     """
     time = clock or MonotonicClock()
-    encoding, reading = ThreadLane("mien-encode", _ENCODERS), ThreadLane("mien-gallery", 2)
+    # Encoding goes before drawing: a picture that is coded is due now, one that is drawn is not.
+    encoding = ThreadLane("mien-encode", _ENCODERS, role=Role.MOVES)
+    reading = ThreadLane("mien-gallery", 2)
     engine = make_engine(time) if make_engine is not None else _engine(config, time)
     rooms = Rooms(
         engine,
@@ -143,10 +148,20 @@ def _application(server: Server, page: Path) -> FastAPI:
     app.include_router(watch_doors.router(server.engine, server.rooms))
     app.include_router(rest_doors.router(server.rooms, with_token=server.config.token is not None))
     app.include_router(whip_doors.router(server.rooms, server.config.ice_servers))
+    app.include_router(picture_doors.router(server.rooms, server.lanes[0]))
     app.include_router(socket_doors.router(server.rooms, server.clock))
     if page.is_dir():
+        for name in ("desk", "obs"):
+            app.add_api_route(f"/{name}", _page(page / f"{name}.html"), include_in_schema=False)
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app
+
+
+def _page(path: Path) -> Callable[[], FileResponse]:
+    def show() -> FileResponse:
+        return FileResponse(path)
+
+    return show
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:

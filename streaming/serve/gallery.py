@@ -36,14 +36,14 @@ class Gallery:
         self._lane = lane
         self._shipped = shipped_avatars(folder)
         self._opened: dict[str, Avatar] = {}
+        self._own: dict[str, Avatar] = {}
         self._made: OrderedDict[str, Avatar] = OrderedDict()
         self._building = asyncio.Lock()
 
     def views(self) -> list[AvatarView]:
         """All there are, those that ship first."""
-        return [self._view(key, key.replace("_", " ").title()) for key in self._shipped] + [
-            self._view(key, avatar.name) for key, avatar in self._made.items()
-        ]
+        named = [self._view(key, key.replace("_", " ").title()) for key in self._shipped if key not in self._own]
+        return named + [self._view(key, avatar.name) for key, avatar in (*self._own.items(), *self._made.items())]
 
     async def load(self, key: str) -> Avatar:
         """An avatar by its id.
@@ -55,8 +55,11 @@ class Gallery:
         if key in self._made:
             self._made.move_to_end(key)
             return self._made[key]
+        if key in self._own:
+            return self._own[key]
         if key not in self._shipped:
-            raise RequestError(404, f"There is no avatar of that name; there are {', '.join(self._shipped)}.")
+            known = ", ".join([*self._shipped, *self._own])
+            raise RequestError(404, f"There is no avatar of that name; there are {known}.")
         if key not in self._opened:
             self._opened[key] = await self._lane.run(load_avatar, self._shipped[key])
         return self._opened[key]
@@ -89,6 +92,10 @@ class Gallery:
         async with self._building:
             avatar = await self._lane.run(_build, data, _plain(name))
         return self._view(self.add(avatar), avatar.name)
+
+    def keep(self, key: str, avatar: Avatar) -> None:
+        """Offer an avatar of this machine's own under a name, in the place of any that had it."""
+        self._own[key] = avatar
 
     def add(self, avatar: Avatar) -> str:
         """Offer another avatar; gives its id."""

@@ -1,8 +1,8 @@
-"""What goes over HTTP and WebSocket, typed; unknown fields are refused."""
+"""What goes over HTTP, typed; unknown fields are refused. What goes over WebSockets is in ``commands``."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine.intake import Mode
 
@@ -21,7 +21,7 @@ class NewSession(Message):
         style: Its id, as ``/api/styles`` tells.
         intensity: Of the style, 0 (none of it) to 1.5.
         fps: 60, 30, 25 or 20.
-        lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 9 pushed.
+        lookahead: 0 to 18 motion frames (1/60 s) that the mouth hears ahead; by default 18 live, 4 pushed.
         mode: ``live``: a voice with a clock. ``pushed``: speech that comes as fast as it is made.
         latency: L in ms, or ``auto`` for the smallest that this machine holds.
         jitter_ms: Of a live voice, by how much the network may delay one packet more than another; part of L.
@@ -50,6 +50,12 @@ class ControlValues(Message):
     head_motion: float | None = None
     blink: float | None = None
     mouth: float | None = None
+    eye_contact: float | None = None
+    smile: float | None = None
+    frown: float | None = None
+    surprise: float | None = None
+    wink: float | None = None
+    freeze: float | None = None
     intensity: float | None = None
 
 
@@ -79,6 +85,7 @@ class BudgetView(Message):
         compute_ms: What the machine is allowed for a frame.
         output_ms: What a wake-up may be late by.
         total_ms: L, the sum of lookahead, chunk, compute and output.
+        sound_ahead_ms: By how much sound leaves before L has passed: a player holds it back longer than a picture.
     """
 
     lookahead_ms: float
@@ -87,6 +94,7 @@ class BudgetView(Message):
     compute_ms: float
     output_ms: float
     total_ms: float
+    sound_ahead_ms: float
 
 
 class SessionMade(Message):
@@ -196,47 +204,3 @@ class Failure(Message):
     """Why a request was not met."""
 
     message: str
-
-
-class Start(Message):
-    """First message of a socket: binary messages that follow are PCM16, little-endian, mono, at ``rate_hz``."""
-
-    type: Literal["start"]
-    rate_hz: int = Field(ge=8000, le=96_000)
-
-
-class Flush(Message):
-    """The utterance ends here; answered by ``flushed`` when all of it was spoken."""
-
-    type: Literal["flush"]
-
-
-class Interrupt(Message):
-    """Break off; answered by ``interrupted``."""
-
-    type: Literal["interrupt"]
-
-
-class Set(Message):
-    """Steer the face; answered by ``controls``."""
-
-    type: Literal["set"]
-    controls: ControlValues
-
-
-class ChangeAvatar(Message):
-    """Go on as another person; answered by ``avatar``."""
-
-    type: Literal["change_avatar"]
-    avatar: str = Field(min_length=1, max_length=100)
-
-
-class ChangeStyle(Message):
-    """Go on in another style; answered by ``style``."""
-
-    type: Literal["change_style"]
-    style: str = Field(min_length=1, max_length=100)
-
-
-Command = Annotated[Start | Flush | Interrupt | Set | ChangeAvatar | ChangeStyle, Field(discriminator="type")]
-COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -22,10 +22,17 @@ from aiortc.sdp import candidate_from_sdp
 
 from engine.clock import NS_PER_S, Clock
 from engine.lanes import Lane
-from streaming.serve.media.aiortc_doors import MediaSender, WallClock, announce_fec, gather_loopback_too, listen
+from streaming.serve.media.aiortc_doors import (
+    MediaSender,
+    WallClock,
+    announce_fec,
+    ask_for_promptness,
+    gather_loopback_too,
+    listen,
+)
 from streaming.serve.media.encoders import VideoCodec
 from streaming.serve.media.fanout import Feed
-from streaming.serve.media.sources import DueNs, VideoSource, VoiceSource
+from streaming.serve.media.sources import DueNs, Lay, Note, VideoSource, VoiceSource
 from streaming.serve.media.tracks import AvatarVideoTrack, VoiceAudioTrack
 from streaming.serve.media.voice_in import Hear, VoiceReceiver
 from streaming.serve.offers import Section, offered_username, read_fragment, read_offer
@@ -64,9 +71,12 @@ class CallSettings:
         clock: The engine's.
         lane: Where pictures are encoded.
         wall: The time that all reports give.
+        note: Told how long coding takes, and how long after it is due an item leaves.
+        sound_ahead_ns: By how much sound leaves before the picture of its time.
         ice_servers: To find a way through NAT with.
         codec: Of the picture, if the peer takes it.
         allowance_ms: See ``VoiceBuffer``.
+        lay: Makes what is encoded of a picture; None for the picture itself.
     """
 
     fps: int
@@ -74,9 +84,12 @@ class CallSettings:
     clock: Clock
     lane: Lane
     wall: WallClock
+    note: Note
+    sound_ahead_ns: int = 0
     ice_servers: Sequence[IceServer] = ()
     codec: VideoCodec = "VP8"
     allowance_ms: float = 40.0
+    lay: Lay | None = None
 
 
 class Peer:
@@ -105,6 +118,7 @@ class Peer:
         self.etag = f'"{secrets.token_hex(8)}"'
         self._settings, self._feed, self._hear, self._on_gone = settings, feed, hear, on_gone
         gather_loopback_too()
+        ask_for_promptness()
         servers = [RTCIceServer(server.url, server.username, server.credential) for server in settings.ice_servers]
         self._connection = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._changed)
@@ -232,12 +246,14 @@ class Peer:
         if kind == "video":
             picture = AvatarVideoTrack(self._feed)
             transceiver.sender.replaceTrack(picture)
-            self._video = VideoSource(picture, settings.fps, settings.due_ns, settings.clock, settings.lane)
+            self._video = VideoSource(
+                picture, settings.fps, settings.due_ns, settings.clock, settings.lane, settings.note, settings.lay
+            )
             self._senders.append(MediaSender(transceiver.sender, self._video, settings.wall))
         else:
             sound = VoiceAudioTrack(self._feed)
             transceiver.sender.replaceTrack(sound)
-            source = VoiceSource(sound, settings.due_ns)
+            source = VoiceSource(sound, settings.due_ns, settings.sound_ahead_ns, settings.clock, settings.note)
             self._senders.append(MediaSender(transceiver.sender, source, settings.wall))
 
     def _changed(self) -> None:
@@ -274,6 +290,8 @@ class Peer:
         if self._feed is not None:
             self._feed.close()
         await self._connection.close()
+        for sender in self._senders:
+            sender.close()
         self._on_gone()
 
 

@@ -23,6 +23,7 @@ receiver's clock, then ::
     A/V offset       P - (C - O) - S     above 0 where the picture is late
 """
 
+from collections import deque
 from dataclasses import replace
 from typing import Final
 
@@ -39,15 +40,20 @@ _HEIGHT: Final = 16
 _TICKS_PER_MS: Final = MEDIA_HZ // 1000
 _LOUD: Final = 3277
 _PAUSE_TICKS: Final = 300 * _TICKS_PER_MS
+_KEPT: Final = 4
+"""Onsets, of which the last may be later than the frame: sound leaves before its picture."""
 
 
 class Onsets:
     """Finds where sound begins after silence. Sans-IO."""
 
     def __init__(self) -> None:
-        self.last_ticks: int | None = None
-        """Media time of the last onset."""
+        self._found: deque[int] = deque(maxlen=_KEPT)
         self._loud_ticks = -_PAUSE_TICKS
+
+    def last(self, ticks: int) -> int | None:
+        """Media time of the last onset up to ``ticks``; sound may have been heard that is later."""
+        return next((onset for onset in reversed(self._found) if onset <= ticks), None)
 
     def hear(self, block: AudioBlock) -> None:
         """Note the next block of sound."""
@@ -57,7 +63,7 @@ class Onsets:
         # A block is shorter than the pause: only its first loud sample can be an onset.
         first = block.ticks + int(loud[0])
         if first - self._loud_ticks >= _PAUSE_TICKS:
-            self.last_ticks = first
+            self._found.append(first)
         self._loud_ticks = block.ticks + int(loud[-1])
 
 
@@ -72,7 +78,7 @@ class Probe:
         if isinstance(item, AudioBlock):
             self._onsets.hear(item)
             return item
-        onset = self._onsets.last_ticks
+        onset = self._onsets.last(item.ticks)
         return replace(item, picture=mark(item, NONE if onset is None else onset // _TICKS_PER_MS % 0x10000))
 
 

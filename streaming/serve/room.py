@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.budget import Budget
-from engine.clock import NS_PER_S, Clock, ticks_to_ns
+from engine.clock import NS_PER_S, Clock, ms_to_ticks, ns_to_ticks, ticks_to_ns
 from engine.lanes import Lane
 from engine.session import Session
 from models.spec import MEDIA_HZ
 from streaming.serve.gallery import Gallery
 from streaming.serve.media.aiortc_doors import WallClock
+from streaming.serve.media.backdrop import Backdrop, PictureKind
 from streaming.serve.media.encoders import VideoCodec
 from streaming.serve.media.fanout import Fanout, Feed, Retouch
 from streaming.serve.messages import BudgetView, Change, ControlValues, NewSession, SessionMade, SessionView
@@ -44,11 +45,13 @@ class Room:
     """One session, reached by many.
 
     Attributes:
-        id: Not to be guessed.
+        id: Not to be guessed, or the name of a session that has its own voice.
         token: Opens this session's doors.
         asked: What the session is.
         avatar: Who it is now.
         style: How it moves now.
+        has_own_voice: Whether it speaks from a microphone of this machine, and hears nobody else.
+        backdrop: What is behind the avatar, where it is drawn alone.
         muted: Whether the voice is heard as silence.
         sockets: Those that push, each with sound of its own that waits.
         failed: Whether something broke, and ended it.
@@ -65,10 +68,13 @@ class Room:
         codec: VideoCodec,
         max_peers: int,
         retouch: Retouch | None,
+        backdrop: Backdrop,
+        own: str | None = None,
     ) -> None:
-        self.id, self.token = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        self.id, self.token = own or secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        self.has_own_voice = own is not None
         self.asked, self.avatar, self.style = asked, asked.avatar, asked.style
-        self.session = session
+        self.session, self.backdrop = session, backdrop
         self.muted = False
         self.sockets: set[Waiting] = set()
         self._clock, self._lane = clock, lane
@@ -125,7 +131,8 @@ class Room:
         """What the latency is made of."""
         found: Budget = self.session.budget
         jitter = self.asked.jitter_ms if self.asked.mode == "live" else 0.0
-        return BudgetView(**dataclasses.asdict(found), jitter_ms=jitter, total_ms=found.total_ms)
+        ahead = self.session.sound_ahead_ticks * 1000 / MEDIA_HZ
+        return BudgetView(**dataclasses.asdict(found), jitter_ms=jitter, total_ms=found.total_ms, sound_ahead_ms=ahead)
 
     def made(self, *, with_token: bool) -> SessionMade:
         """For whoever asked for it."""
@@ -196,7 +203,12 @@ class Room:
         Raises:
             MienError: There is no such avatar.
         """
-        await self.session.change_avatar(await gallery.load(avatar))
+        person = await gallery.load(avatar)
+        await self.session.change_avatar(person)
+        # The first picture of the new one is about to be drawn: all its sound has been heard.
+        drawn_ns = self._clock.now_ns() - self.session.origin_ns
+        lookahead = ms_to_ticks(self.session.budget.lookahead_ms)
+        self.backdrop.become(person.plate, ns_to_ticks(drawn_ns) - lookahead)
         self.avatar = avatar
 
     async def wear(self, style: str, wardrobe: Wardrobe) -> None:
@@ -216,7 +228,13 @@ class Room:
         await self.session.interrupt()
 
     def take_floor(self, speaker: object) -> None:
-        """From now on it is ``speaker`` who is heard."""
+        """From now on it is ``speaker`` who is heard.
+
+        Raises:
+            RequestError: 409: the session has a voice of its own.
+        """
+        if self.has_own_voice:
+            raise RequestError(409, "This session speaks from the microphone of its own machine, and hears no other.")
         self._speaker = speaker
 
     async def hear(self, speaker: object, samples: NDArray[np.int16], rate_hz: int) -> None:
@@ -229,8 +247,13 @@ class Room:
             self.touch()
             await self.session.push(np.zeros_like(samples) if self.muted else samples, rate_hz)
 
-    async def join(self, role: Role, offer: str) -> tuple[Peer, str]:
+    async def join(self, role: Role, offer: str, *, picture: PictureKind = "desk") -> tuple[Peer, str]:
         """Connect a peer.
+
+        Args:
+            role: What it asked for.
+            offer: Its offer.
+            picture: Which it is shown; see ``streaming.serve.media.backdrop``.
 
         Returns:
             The peer, and the answer to its offer.
@@ -244,7 +267,7 @@ class Room:
                 f"This session has {len(self._peers)} connections, as many as it may.",
                 {"Retry-After": str(RETRY_AFTER_S)},
             )
-        listens = role != "whep" and self.asked.mode == "live"
+        listens = role != "whep" and self.asked.mode == "live" and not self.has_own_voice
         if role == "whip" and not listens:
             raise RequestError(409, "This session speaks what is pushed to it; make a live one to give it a voice.")
         feed = None if role == "whip" else self._fanout.subscribe()
@@ -253,9 +276,8 @@ class Room:
         async def hear(samples: NDArray[np.int16]) -> None:
             await self.hear(speaker, samples, MEDIA_HZ)
 
-        peer = Peer(
-            role, self.call_settings(), feed=feed, hear=hear if listens else None, on_gone=lambda: self._leave(peer)
-        )
+        settings = dataclasses.replace(self.call_settings(), lay=self.backdrop.layer(picture))
+        peer = Peer(role, settings, feed=feed, hear=hear if listens else None, on_gone=lambda: self._leave(peer))
         self._peers[peer.id] = peer
         try:
             answer = await peer.answer(offer)
@@ -290,9 +312,12 @@ class Room:
             clock=self._clock,
             lane=self._lane,
             wall=self._wall,
+            note=self.session.instruments.add,
+            sound_ahead_ns=ticks_to_ns(self.session.sound_ahead_ticks),
             ice_servers=self._ice_servers,
             codec=self._codec,
             allowance_ms=self.asked.jitter_ms,
+            lay=self.backdrop.lay,
         )
 
     def _leave(self, peer: Peer) -> None:

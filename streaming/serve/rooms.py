@@ -12,19 +12,25 @@ from typing import Final
 from engine.clock import NS_PER_S, Clock
 from engine.engine import Engine
 from engine.errors import CapacityError
-from engine.lanes import Lane
+from engine.lanes import Lane, Picture
+from engine.stages.voice_gate import VoiceGateSettings
 from streaming.serve.gallery import Gallery
+from streaming.serve.media.backdrop import Backdrop
 from streaming.serve.media.encoders import VideoCodec
 from streaming.serve.media.fanout import Retouch
 from streaming.serve.messages import NewSession
 from streaming.serve.peers import IceServer
 from streaming.serve.room import Room
 from streaming.serve.serve_errors import RequestError
+from streaming.serve.steering import Steering
 from streaming.serve.wardrobe import Wardrobe
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_MS: Final = 20.0
+_SOUND_AHEAD_MS: Final = 40.0
+"""Players show a picture when it comes (see ``aiortc_doors``), and hold sound back for 40 to 90 ms: packets of 20 ms,
+and a buffer against their jitter. Devices of this machine do not."""
 _WATCH_S: Final = 1.0
 
 
@@ -45,6 +51,27 @@ class RoomLimits:
     sockets: int = 4
     idle_s: float = 60.0
     total_s: float = 4 * 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnVoice:
+    """A session that speaks from a microphone of this machine, and whose avatar is drawn without its background.
+
+    Attributes:
+        id: What it is called, in place of an id that cannot be guessed.
+        chunk_ms: Sound that the microphone hands over at once, and what it may be late by.
+        gate: Of the microphone.
+        sound_ahead_ms: What the delayed voice needs on its way out.
+        background: See ``Backdrop``.
+        image: uint8 (512, 512, 3) RGB, for the background ``image``.
+    """
+
+    id: str
+    chunk_ms: float
+    gate: VoiceGateSettings | None = None
+    sound_ahead_ms: float = 0.0
+    background: str = "original"
+    image: Picture | None = None
 
 
 class Rooms:
@@ -90,6 +117,7 @@ class Rooms:
         self._clock, self._lane = clock, lane
         self._ice_servers, self._codec, self._retouch = ice_servers, codec, retouch
         self._rooms: dict[str, Room] = {}
+        self._steerings: dict[str, Steering] = {}
         self._beginning = 0
         self._watches: set[asyncio.Task[None]] = set()
         self.draining = False
@@ -119,8 +147,16 @@ class Rooms:
             raise RequestError(404, "There is no such session: it has ended, or never was.")
         return found
 
-    async def open(self, asked: NewSession) -> Room:
+    def steering(self, room: Room) -> Steering:
+        """What steers a room's face; one for all that do."""
+        return self._steerings[room.id]
+
+    async def open(self, asked: NewSession, own: OwnVoice | None = None) -> Room:
         """Begin a session.
+
+        Args:
+            asked: What it is to be.
+            own: Its voice, if it has one of its own.
 
         Raises:
             CapacityError: There is no place for it.
@@ -133,7 +169,7 @@ class Rooms:
             raise CapacityError(f"{self._limits.sessions} sessions run, as many as this server takes: try again later.")
         self._beginning += 1
         try:
-            room = await self._begin(asked)
+            room = await self._begin(asked, own)
         except CapacityError:
             self.refused += 1
             raise
@@ -143,6 +179,7 @@ class Rooms:
             await room.close()
             raise CapacityError("The server is shutting down: ask another one.")
         self._rooms[room.id] = room
+        self._steerings[room.id] = Steering(room, self.gallery, self.wardrobe)
         self.opened += 1
         watch = asyncio.create_task(self._watch(room), name="mien-watch")
         self._watches.add(watch)
@@ -152,6 +189,9 @@ class Rooms:
     async def close(self, room: Room) -> None:
         """End a session."""
         self.failed += self._rooms.pop(room.id, None) is not None and room.failed
+        steering = self._steerings.pop(room.id, None)
+        if steering is not None:
+            steering.close()
         await room.close()
 
     async def drain(self, patience_s: float) -> None:
@@ -169,7 +209,7 @@ class Rooms:
         if self._watches:
             await asyncio.wait(set(self._watches))
 
-    async def _begin(self, asked: NewSession) -> Room:
+    async def _begin(self, asked: NewSession, own: OwnVoice | None) -> Room:
         avatar = await self.gallery.load(asked.avatar)
         live = asked.mode == "live"
         session = self._engine.session(
@@ -181,7 +221,10 @@ class Rooms:
             latency=asked.latency,
             mode=asked.mode,
             seed=asked.seed,
-            chunk_ms=_CHUNK_MS + (asked.jitter_ms if live else 0.0),
+            sound_ahead_ms=own.sound_ahead_ms if own else _SOUND_AHEAD_MS,
+            gate=own.gate if own else None,
+            transparent=own is not None,
+            chunk_ms=own.chunk_ms if own else _CHUNK_MS + (asked.jitter_ms if live else 0.0),
         )
         room = Room(
             asked,
@@ -192,6 +235,8 @@ class Rooms:
             codec=self._codec,
             max_peers=self._limits.peers,
             retouch=self._retouch() if self._retouch else None,
+            backdrop=Backdrop(avatar.plate, own.background, own.image) if own else Backdrop(avatar.plate),
+            own=own.id if own else None,
         )
         await room.begin()
         return room

@@ -11,7 +11,7 @@
     {"type": "interrupt"}                ->
                                          <-  {"type": "interrupted"}
     {"type": "set", "controls": {...}}   ->
-                                         <-  {"type": "controls", ...}
+                                         <-  {"type": "controls", ...}   and so on: see ``commands``
                                          <-  {"type": "stats", ...}       once a second
                                          <-  {"type": "error", "message"} and the socket goes on
 
@@ -33,9 +33,9 @@ from pydantic import ValidationError
 
 from engine.clock import NS_PER_S, Clock
 from engine.errors import MienError, SessionError
-from streaming.serve.messages import COMMAND, ChangeAvatar, ChangeStyle, Flush, Interrupt, Set, Start
+from streaming.serve.commands import COMMAND, Flush, Interrupt, Start, Watch
 from streaming.serve.room import Room
-from streaming.serve.rooms import Rooms
+from streaming.serve.steering import Steering
 from streaming.serve.throttle import Rate, Throttle
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ _POLICY: Final = 1008
 class SocketDoor:
     """One socket of one room."""
 
-    def __init__(self, socket: WebSocket, room: Room, rooms: Rooms, clock: Clock) -> None:
-        self._socket, self._room, self._rooms, self._clock = socket, room, rooms, clock
+    def __init__(self, socket: WebSocket, room: Room, steering: Steering, clock: Clock) -> None:
+        self._socket, self._room, self._steering, self._clock = socket, room, steering, clock
         self._rate_hz: int | None = None
         self._waiting: deque[tuple[NDArray[np.int16], int] | None] = deque()
         """Sound and its rate; None where an utterance ends."""
@@ -65,12 +65,13 @@ class SocketDoor:
         self._sending = asyncio.Lock()
         self._pushing: asyncio.Task[None] | None = None
         self._mistakes = 0
+        self._watch_hz, self._watching = 0.0, asyncio.Event()
         self._commands, self._live = Throttle(_COMMANDS), Throttle(_LIVE)
 
     async def run(self) -> None:
         """Serve the socket until either side has ended."""
         await self._socket.accept()
-        work = [self._read(), self._speak(), self._tell(), self._until_ended()]
+        work = [self._read(), self._speak(), self._tell(), self._show_desk(), self._until_ended()]
         tasks = [asyncio.create_task(part, name="mien-socket") for part in work]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -143,14 +144,12 @@ class SocketDoor:
             case Interrupt():
                 await self._room.interrupt()
                 await self._send("interrupted")
-            case Set():
-                await self._send("controls", controls=self._room.steer(command.controls))
-            case ChangeAvatar():
-                await self._room.become(command.avatar, self._rooms.gallery)
-                await self._send("avatar", avatar=command.avatar)
-            case ChangeStyle():
-                await self._room.wear(command.style, self._rooms.wardrobe)
-                await self._send("style", style=command.style)
+            case Watch():
+                await self._send(**self._steering.desk_view())
+                self._watch_hz = command.hz
+                self._watching.set()
+            case _:
+                await self._send(**await self._steering.obey(command))
 
     async def _speak(self) -> None:
         """Push what waits, in order; a pushed session holds this up, and nothing else."""
@@ -190,9 +189,19 @@ class SocketDoor:
         self._mistakes += 1
         await self._send("error", message=message)
 
-    async def _send(self, kind: str, **fields: Any) -> None:
+    async def _show_desk(self) -> None:
+        """Tell of the desk as often as was asked for."""
+        while True:
+            if not self._watch_hz:
+                self._watching.clear()
+                await self._watching.wait()
+                continue
+            await self._clock.sleep_until(self._clock.now_ns() + round(NS_PER_S / self._watch_hz))
+            await self._send(**self._steering.desk_view())
+
+    async def _send(self, type: str, **fields: Any) -> None:
         async with self._sending:
-            await self._socket.send_text(json.dumps({"type": kind, **fields}))
+            await self._socket.send_text(json.dumps({"type": type, **fields}))
 
 
 class SocketError(MienError):

@@ -15,7 +15,7 @@ def router(rooms: Rooms, clock: Clock) -> APIRouter:
     @doors.websocket("/ws/{session}")
     async def serve_socket(socket: WebSocket, session: str) -> None:
         room = rooms.get(session)
-        door = SocketDoor(socket, room, rooms, clock)
+        door = SocketDoor(socket, room, rooms.steering(room), clock)
         with present(room, door, rooms.limits.sockets):
             await door.run()
 

@@ -8,7 +8,8 @@
     OPTIONS /whip/{session}/{peer}   200, Accept-Patch
     DELETE  /whip/{session}/{peer}   200
 
-    and the same under /whep
+    and the same under /whep, where POST /whep/{session}?picture=stacked or =original asks for another picture (see
+    ``media.backdrop``)
 
 Refused are: another media type (415), malformed SDP (400), what cannot be answered in full (406), a fragment without
 If-Match (428) or with that of another ICE session (412), ICE restarts (422), and methods that are kept for later (405).
@@ -21,6 +22,7 @@ from fastapi import APIRouter, Request, Response
 
 from streaming.serve.config import split_ice
 from streaming.serve.descriptions import refusals
+from streaming.serve.media.backdrop import PictureKind
 from streaming.serve.peers import Role
 from streaming.serve.rooms import Rooms
 from streaming.serve.serve_errors import RequestError
@@ -47,9 +49,9 @@ def _add(doors: APIRouter, role: Role, rooms: Rooms, ice_servers: Sequence[str])
         operation_id=f"{role}_begin",
         **_described(SDP, 201, "The answer.", 400, 404, 406, 409, 410, 413, 415, 503),
     )
-    async def begin(session: str, request: Request) -> Response:
+    async def begin(session: str, request: Request, picture: PictureKind = "desk") -> Response:
         room = rooms.get(session)
-        peer, answer = await room.join(role, await _body(request, SDP))
+        peer, answer = await room.join(role, await _body(request, SDP), picture=picture)
         made = Response(answer, 201, media_type=SDP)
         made.headers["Location"] = f"/{role}/{session}/{peer.id}"
         made.headers["ETag"] = peer.etag

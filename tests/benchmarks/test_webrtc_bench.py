@@ -17,8 +17,13 @@ from engine.errors import MissingExtraError, SessionError
 SEEN: dict[str, Any] = {
     "told": {
         "budget": {"lookahead_ms": 100.0, "chunk_ms": 63.0, "jitter_ms": 40.0, "total_ms": 246.0},
-        "stats": {"missed": 2.0},
+        "stages": {
+            "apc": {"p50": 0.3, "p95": 0.5, "p99": 0.6, "max": 1.0},
+            "picture_out": {"p50": 4.0, "p95": 6.0, "p99": 8.0, "max": 9.0},
+        },
     },
+    "way_ms": {"network": 0.6, "picture_buffer": 1.0, "picture_received_to_shown": 17.5, "sound_buffer": None},
+    "frames_missed": 2,
     "fps_received": 29.99,
     "frames_received": 1799,
     "frames_dropped": 0,
@@ -48,6 +53,8 @@ def test_the_report_has_what_is_asked_of_it() -> None:
     assert report["fps_received"] == 29.99
     assert report["freezes"] == 0
     assert report["mouth_to_glass_ms"]["p50"] == 285
+    assert list(report["stages"]) == ["picture_out"]
+    assert report["way_ms"] == {"network": 0.6, "picture_buffer": 1.0, "picture_received_to_shown": 17.5}
     assert report["av_offset_ms"]["p50"] == -15
     assert {"p50", "p95"} <= report["av_offset_ms"].keys() & report["mouth_to_glass_ms"].keys()
     assert "+43.5 ms" in html_page(report), "how far the 95th percentile, 289.5 ms, is beyond the budget"

@@ -105,3 +105,25 @@ window.observe = async (ms) => {
   for (const report of (await back.getStats()).values()) frames = Math.max(frames, report.framesDecoded ?? 0);
   return { seen, loud, frames, width: video.videoWidth };
 };
+
+// For every picture shown within so many ms: when, how loud the sound is then, and how much of the mouth's region of the
+// avatar `ada` is as dark as only the inside of a mouth is.
+window.answers = (ms) =>
+  new Promise((done) => {
+    const { video, ear } = window.look;
+    const pen = new OffscreenCanvas(112, 76).getContext("2d", { willReadFrequently: true });
+    const heard = new Float32Array(ear.fftSize);
+    const found = [];
+    const end = performance.now() + ms;
+    const see = (now) => {
+      pen.drawImage(video, 200, 240, 112, 76, 0, 0, 112, 76);
+      const { data } = pen.getImageData(0, 0, 112, 76);
+      let dark = 0;
+      for (let at = 1; at < data.length; at += 4) dark += data[at] < 70;
+      ear.getFloatTimeDomainData(heard);
+      found.push([now, Math.hypot(...heard) / Math.sqrt(heard.length), dark / (112 * 76)]);
+      if (now < end) video.requestVideoFrameCallback(see);
+      else done(found);
+    };
+    video.requestVideoFrameCallback(see);
+  });

@@ -38,8 +38,8 @@ def test_an_utterance_begins_later_by_the_hearing_that_no_frame_has_time_for() -
     measured = Measurement([10.0] * 95 + [14.0] * 5, 0.3, motion_ms=3.0)
     budget = fit_budget(0.0, 0.0, None, measured)
     assert budget.compute_ms == 20.0 and measured.typical_ms == 10.0
-    assert catch_up_ms(measured, budget, 8) == pytest.approx(8 * 3.0 - 10.0)
-    assert catch_up_ms(measured, budget, 2) == 0
+    assert catch_up_ms(measured, budget, 8) == pytest.approx(0.8 * 8 * 3.0 - 10.0)
+    assert catch_up_ms(measured, budget, 4) == 0
 
 
 def test_a_wanted_latency_is_kept_exactly() -> None:

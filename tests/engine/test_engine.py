@@ -25,12 +25,30 @@ def test_sessions_are_admitted_until_the_machine_is_full() -> None:
                 CapacityError, match=r"3 sessions run, and another at 25 fps needs 0.50 cores where 0.30"
             ):
                 await sessions[3].__aenter__()
-            assert stage.renderers[3].closes == 1 and engine.sessions == 3
+            # Nothing was opened or measured for it, which would have disturbed the others.
+            assert len(stage.renderers) == 3 and engine.sessions == 3
             await sessions[0].close()
             assert engine.load == pytest.approx(1.0)
             async with engine.session(avatar=AVATAR, lookahead=0):
                 assert engine.sessions == 3
         assert engine.sessions == 0 and all(renderer.closes for renderer in stage.renderers)
+
+    stage.clock.run(main())
+
+
+def test_what_was_measured_to_need_too_much_is_refused() -> None:
+    stage, shares = Stage(), iter([0.5, 1.5])
+
+    async def measure(*_: Any) -> Measurement:
+        return Measurement([10.0], next(shares))
+
+    async def main() -> None:
+        async with stage.engine(measure=measure) as engine, engine.session(avatar=AVATAR, fps=60):
+            with pytest.raises(
+                CapacityError, match=r"1 sessions run, and another at 25 fps needs 1.50 cores where 1.30"
+            ):
+                await engine.session(avatar=AVATAR, fps=25).__aenter__()
+            assert stage.renderers[1].closes == 1 and engine.sessions == 1
 
     stage.clock.run(main())
 

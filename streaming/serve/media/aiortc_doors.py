@@ -1,7 +1,7 @@
 """Where we reach into aiortc, and why. Everything that leans on its private names is in this file.
 
 aiortc offers no way to hand it coded pictures at our pace, to see packets before its jitter buffer, or to say what an
-RTP time means. Five places are taken over, four of them on single objects:
+RTP time means. Six places are taken over, four of them on single objects:
 
 - *A receiver's jitter buffer* (``listen``). aiortc's holds 80 ms, stalls for 320 ms when a packet is lost and keeps
   280 ms for ever after, and its decoded frames pile up in a queue without bound while nobody reads. Ours sees each
@@ -11,6 +11,8 @@ RTP time means. Five places are taken over, four of them on single objects:
 - *A sender's reports* (the same). aiortc maps an RTP time to the moment at which encoding ended, so that sound and
   picture drift apart by the load of the machine. Ours map it to the moment at which it was due.
 - *A sender's feedback* (the same): the receiver's estimate and losses, which aiortc answers with a new encoder.
+- *The header extensions of pictures* (``ask_for_promptness``, and in ``MediaSender``): ``playout-delay`` asks a player
+  to show each picture when it comes. Without it Chromium holds pictures back by the worst that it saw of the network.
 - *The host's addresses* (``gather_loopback_too``), of the module aioice: without an address but loopback, as in a
   container without a network, it finds no candidate and no call can be made.
 """
@@ -21,11 +23,14 @@ from typing import Any, Final, Protocol
 
 import aioice.ice
 from aiortc import RTCRtpReceiver, RTCRtpSender, clock
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.codecs import HEADER_EXTENSIONS
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtpsender import RTCEncodedFrame
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     AnyRtcpPacket,
+    HeaderExtensions,
+    HeaderExtensionsMap,
     RtcpPsfbPacket,
     RtcpRrPacket,
     RtcpSdesPacket,
@@ -33,6 +38,8 @@ from aiortc.rtp import (
     RtcpSourceInfo,
     RtcpSrPacket,
     RtpPacket,
+    pack_header_extensions,
+    unpack_header_extensions,
     unpack_remb_fci,
 )
 
@@ -41,6 +48,11 @@ from engine.clock import NS_PER_S
 logger = logging.getLogger(__name__)
 
 _LOOPBACK: Final = "127.0.0.1"
+_PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+_PLAYOUT_DELAY_ID: Final = 12
+"""In our own offers; aiortc's extensions have smaller ones."""
+_AT_ONCE: Final = bytes(3)
+"""Least and greatest delay that is wanted, 12 bits each: none."""
 
 
 class PacketListener(Protocol):
@@ -114,6 +126,10 @@ class MediaSource(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Free what it holds; nothing is asked of it any more."""
+        ...
+
     def want_keyframe(self) -> None:
         """The receiver cannot go on without a picture that stands for itself."""
         ...
@@ -139,6 +155,7 @@ class MediaSender:
         self.sent_bytes = 0
         self._original_feedback: Callable[[AnyRtcpPacket], Awaitable[None]] = sender._handle_rtcp_packet
         self._original_reports: Callable[[list[AnyRtcpPacket]], Awaitable[None]] = sender._send_rtcp
+        setattr(sender, "_RTCRtpSender__rtp_header_extensions_map", _PromptExtensions())  # noqa: B010
         for name, ours in {
             "_next_encoded_frame": self._next,
             "_send_keyframe": source.want_keyframe,
@@ -147,6 +164,10 @@ class MediaSender:
         }.items():
             assert hasattr(sender, name)
             setattr(sender, name, ours)
+
+    def close(self) -> None:
+        """Free what the source holds, after the connection has ended; closing twice is legal."""
+        self._source.close()
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -215,6 +236,34 @@ class MediaSender:
 
     def _private(self, name: str) -> Any:
         return getattr(self._sender, f"_RTCRtpSender__{name}")
+
+
+class _PromptExtensions(HeaderExtensionsMap):
+    """A sender's header extensions, with ``playout-delay`` where it was agreed on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._id: int | None = None
+
+    def configure(self, parameters: RTCRtpParameters) -> None:
+        """Note what was agreed on."""
+        super().configure(parameters)
+        for extension in parameters.headerExtensions:
+            if extension.uri == _PLAYOUT_DELAY:
+                self._id = extension.id
+
+    def set(self, values: HeaderExtensions) -> tuple[int, bytes]:
+        """Profile and value of a packet's extensions."""
+        profile, value = super().set(values)
+        if self._id is None:
+            return profile, value
+        return pack_header_extensions([*unpack_header_extensions(profile, value), (self._id, _AT_ONCE)])
+
+
+def ask_for_promptness() -> None:
+    """From now on ``playout-delay`` is offered and taken for pictures; calling it twice is legal."""
+    if all(extension.uri != _PLAYOUT_DELAY for extension in HEADER_EXTENSIONS["video"]):
+        HEADER_EXTENSIONS["video"].append(RTCRtpHeaderExtensionParameters(id=_PLAYOUT_DELAY_ID, uri=_PLAYOUT_DELAY))
 
 
 def announce_fec(codecs: Sequence[RTCRtpCodecParameters]) -> None:

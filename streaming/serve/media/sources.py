@@ -4,14 +4,22 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aiortc.mediastreams import MediaStreamError
+
 from engine.clock import NS_PER_S, Clock
-from engine.lanes import Lane
+from engine.lanes import Lane, Picture
 from streaming.serve.media.bitrate import BitratePolicy
 from streaming.serve.media.encoders import VideoCodec, VideoEncoder, VoiceEncoder, video_stamp
 from streaming.serve.media.tracks import AvatarVideoTrack, VoiceAudioTrack
 
 DueNs = Callable[[int], int]
 """When an item of a media time, 48 kHz ticks, is due, on the engine's clock."""
+Note = Callable[[str, int, int], None]
+"""Told of a stage of the work, and when it began and ended, on the engine's clock."""
+
+
+Lay = Callable[[Picture, int], Picture]
+"""Makes what is encoded of a picture of a media time."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,17 @@ class VideoSource:
         policy: Their rate.
     """
 
-    def __init__(self, track: AvatarVideoTrack, fps: int, due_ns: DueNs, clock: Clock, lane: Lane) -> None:
-        self._track, self._fps, self._due_ns = track, fps, due_ns
+    def __init__(
+        self,
+        track: AvatarVideoTrack,
+        fps: int,
+        due_ns: DueNs,
+        clock: Clock,
+        lane: Lane,
+        note: Note,
+        lay: Lay | None = None,
+    ) -> None:
+        self._track, self._fps, self._due_ns, self._note, self._lay = track, fps, due_ns, note, lay
         self._clock, self._lane = clock, lane
         self._encoder: VideoEncoder | None = None
         self._keyframe = True
@@ -50,12 +67,29 @@ class VideoSource:
             codec: VideoCodec = "H264" if codec_name == "H264" else "VP8"
             self._encoder = VideoEncoder(codec, self._fps, self.policy.bits_per_second)
         keyframe, self._keyframe = self._keyframe, False
-        encode = functools.partial(self._encoder.encode, keyframe=keyframe, bits_per_second=self.policy.bits_per_second)
+        encode = functools.partial(
+            self._encode, self._encoder, keyframe=keyframe, bits_per_second=self.policy.bits_per_second
+        )
+        due_ns, began_ns = self._due_ns(frame.ticks), self._clock.now_ns()
         payloads = await self._lane.run(encode, frame.picture, frame.ticks)
+        ended_ns = self._clock.now_ns()
+        self._note("encode", began_ns, ended_ns)
+        self._note("picture_out", due_ns, ended_ns)
         self.frames += 1
         self.keyframes += keyframe
         self._account(sum(map(len, payloads)))
-        return Coded(payloads, video_stamp(frame.ticks), self._due_ns(frame.ticks))
+        return Coded(payloads, video_stamp(frame.ticks), due_ns)
+
+    def _encode(
+        self, encoder: VideoEncoder, picture: Picture, ticks: int, *, keyframe: bool, bits_per_second: int
+    ) -> list[bytes]:
+        """On the lane."""
+        laid = picture if self._lay is None else self._lay(picture, ticks)
+        return encoder.encode(laid, ticks, keyframe=keyframe, bits_per_second=bits_per_second)
+
+    def close(self) -> None:
+        """Free the codec, and do not wait for the collector of garbage: it is megabytes that Python does not see."""
+        self._encoder = None
 
     def want_keyframe(self) -> None:
         """Make the next picture stand for itself."""
@@ -79,15 +113,23 @@ class VideoSource:
 class VoiceSource:
     """Sound; a block takes some 0.2 ms to encode, less than the way to another thread and back."""
 
-    def __init__(self, track: VoiceAudioTrack, due_ns: DueNs) -> None:
-        self._track, self._due_ns = track, due_ns
-        self._encoder = VoiceEncoder()
+    def __init__(self, track: VoiceAudioTrack, due_ns: DueNs, ahead_ns: int, clock: Clock, note: Note) -> None:
+        self._track, self._due_ns, self._ahead_ns = track, due_ns, ahead_ns
+        self._clock, self._note = clock, note
+        self._encoder: VoiceEncoder | None = VoiceEncoder()
 
     async def next(self, codec_name: str) -> Coded:
         """The next block, coded."""
         block = await self._track.next_block()
+        if self._encoder is None:
+            raise MediaStreamError("the call has ended")
         payloads, ticks = self._encoder.encode(block.samples, block.ticks)
+        self._note("sound_out", self._due_ns(block.ticks) - self._ahead_ns, self._clock.now_ns())
         return Coded(payloads, ticks, self._due_ns(ticks))
+
+    def close(self) -> None:
+        """Free the codec."""
+        self._encoder = None
 
     def want_keyframe(self) -> None:
         """Sound has none."""

@@ -70,7 +70,7 @@ export function way(budget, told, network) {
     ["receive", "Allowance for network jitter", jitter, true],
     ["compute", "Compute allowance", budget.compute_ms, true],
     ["output", "Output", budget.output_ms, true],
-    ["encode", "Encoding, median", told.stages?.encode?.p50],
+    ["encode", "Encoding and sending, median", told.stages?.picture_out?.p50],
     ["network", "Network, both ways", network.rttMs],
     ["buffer", "Jitter buffer", network.videoBufferMs],
     ["decode", "Decoding", network.decodeMs],

@@ -102,11 +102,13 @@ export class Gallery extends EventTarget {
 
   #still() {
     const source = this.#pictures.get(this.chosen.id);
-    for (const id of ["still", "ambient-left", "ambient-right"]) {
-      $(id).hidden = !source;
-      if (source) $(id).src = source;
-    }
-    $("still").alt = this.chosen.name;
+    const still = $("still");
+    still.hidden = !source;
+    still.alt = this.chosen.name;
+    if (!source) return;
+    still.src = source;
+    // A picture that is exchanged meanwhile is decoded by its own call.
+    still.decode().then(() => drawOut(still), () => {});
   }
 
   async #upload() {
@@ -143,4 +145,35 @@ export class Gallery extends EventTarget {
     this.#wrong("");
     this.#ready();
   }
+}
+
+/** Draw a picture's left and right edges out to both sides, and fading over it. */
+function drawOut(picture) {
+  const edge = picture.naturalWidth / 64;
+  for (const side of ["left", "right"]) {
+    const [beside, over] = [$(`ambient-${side}`), $(`seam-${side}`)];
+    const from = side === "left" ? 0 : picture.naturalWidth - edge;
+    draw(beside, (pen, width, height) =>
+      pen.drawImage(picture, from, 0, edge, picture.naturalHeight, 0, 0, width, height),
+    );
+    draw(over, (pen, width, height) => {
+      pen.drawImage(beside, 0, 0, width, height);
+      const [outer, inner] = side === "left" ? [0, width] : [width, 0];
+      const fade = pen.createLinearGradient(outer, 0, inner, 0);
+      for (const [place, colour] of [
+        [0.1, "black"],
+        [1, "transparent"],
+      ])
+        fade.addColorStop(place, colour);
+      pen.globalCompositeOperation = "destination-in";
+      pen.fillStyle = fade;
+      pen.fillRect(0, 0, width, height);
+    });
+  }
+}
+
+function draw(canvas, paint) {
+  const pen = canvas.getContext("2d");
+  pen.globalCompositeOperation = "copy";
+  paint(pen, canvas.width, canvas.height);
 }

@@ -9,7 +9,7 @@
 // mouth to glass = t2 - t0; A/V offset = t2 - t1, positive when the picture is late.
 
 import * as api from "./api.js";
-import { percentile, read } from "./figures.js";
+import { between, percentile, read } from "./figures.js";
 
 const SIZE = 512;
 const BITS = 16;
@@ -59,6 +59,7 @@ class Probe {
   #context = null;
   #call = null;
   #cleared = null;
+  #clearedStats = null;
   #offsets = [];
   #sent = [];
   #received = [];
@@ -67,6 +68,8 @@ class Probe {
   #heard = [0, 0];
   #answers = { mouthToGlass: [], offset: [], mouthToEar: [] };
   #shown = [];
+  /** Of the pictures that tell when they were received: ms until they were shown. */
+  #held = [];
 
   /** Watch a call, if the page's address asks for it (#probe=1). */
   begin(ears, context, video, call) {
@@ -78,7 +81,9 @@ class Probe {
     this.#begun = true;
     ears.addEventListener("onset", ({ detail }) => this.#hear(detail));
     const look = (now, frame) => {
-      this.#see(video, frame.expectedDisplayTime ?? now);
+      const at = frame.expectedDisplayTime ?? now;
+      if (frame.receiveTime) this.#held.push(at - frame.receiveTime);
+      this.#see(video, at);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
@@ -88,21 +93,27 @@ class Probe {
   /** Forget what was measured, as after a warm-up. */
   async clear() {
     this.#shown = [];
+    this.#held = [];
     this.#heard = [0, 0];
     this.#answers = { mouthToGlass: [], offset: [], mouthToEar: [] };
-    this.#cleared = read(await this.#call.peer.getStats()).video;
+    this.#cleared = read(await this.#call.peer.getStats());
+    this.#clearedStats = (await api.session(this.#call.session.id)).stats;
   }
 
   /** Figures since the last `clear`, times in ms, one value an onset; and what the server tells of the session. */
   async report() {
     const { mouthToGlass, offset, mouthToEar } = this.#answers;
-    const now = read(await this.#call.peer.getStats()).video;
-    const rise = (name) => now[name] - (this.#cleared[name] ?? 0);
+    const now = read(await this.#call.peer.getStats());
+    const told = await api.session(this.#call.session.id);
+    const engine = (name) => told.stats[name] - this.#clearedStats[name];
+    const rise = (name) => now.video[name] - (this.#cleared.video[name] ?? 0);
+    const { videoBufferMs, audioBufferMs, decodeMs, rttMs } = between(this.#cleared, now);
     const seconds = rise("timestamp") / 1000;
     const steps = this.#shown.slice(1).map(({ at }, index) => at - this.#shown[index].at);
     const span = (this.#shown.at(-1)?.at ?? 0) - (this.#shown[0]?.at ?? 0);
     return {
-      told: await api.session(this.#call.session.id),
+      told,
+      frames_missed: engine("missed") + engine("skipped"),
       seconds,
       frames_received: rise("framesReceived"),
       fps_received: rise("framesReceived") / seconds,
@@ -115,6 +126,13 @@ class Probe {
       mouth_to_ear_ms: mouthToEar,
       marks_shown: this.#shown.length,
       marks_fps: span > 0 ? (1000 * steps.length) / span : 0,
+      way_ms: {
+        network: rttMs,
+        picture_buffer: videoBufferMs,
+        picture_decode: decodeMs,
+        picture_received_to_shown: percentile(this.#held, 0.5),
+        sound_buffer: audioBufferMs,
+      },
       longest_interval_ms: steps.length ? Math.max(...steps) : 0,
     };
   }

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
+from engine.renderer.pixels import over
 from engine.renderer.warp import WarpRenderer
 
 AHEAD = np.zeros(2, np.float32)
@@ -123,6 +124,17 @@ def test_two_threads_draw_what_one_draws(renderer, motion):
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda call: renderer.render(*call), calls))
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_the_person_alone_composes_to_the_whole_frame(person, renderer, motion):
+    for economy in (False, True):
+        call = (*motion(jaw=0.1, pose=TURNED), AHEAD, None, economy)
+        used = np.full((512, 512, 4), 77, np.uint8)
+        alone = renderer.render(*call, out=used)
+        assert alone is used and not alone[:20, :20].any()
+        assert (alone[..., :3] <= alone[..., 3:]).all(), "premultiplied"
+        composed = over(alone, person.plate)
+        assert np.abs(composed.astype(int) - renderer.render(*call)).max() <= 1
 
 
 def test_transparent_frames_compose_to_opaque_ones(person, renderer, motion):

@@ -10,6 +10,7 @@ from aiortc import RTCRtpSender
 
 from streaming.serve import peers
 from streaming.serve.app import Server
+from streaming.serve.media.aiortc_doors import ask_for_promptness
 from streaming.serve.probe import read_marks
 from tests.streaming.serve.serve_fakes import Caller, Tone, begin, caller, play, until
 
@@ -31,6 +32,8 @@ def loudness(peer: Caller) -> float:
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
 def test_a_voice_goes_in_and_a_face_that_speaks_it_comes_out(codec: str) -> None:
+    ask_for_promptness()  # the caller is of the same process: it offers what the server takes
+
     async def script(client: httpx.AsyncClient, server: Server) -> None:
         session = await begin(client)
         voice = Tone(0.5)
@@ -44,6 +47,7 @@ def test_a_voice_goes_in_and_a_face_that_speaks_it_comes_out(codec: str) -> None
             assert {frame.width for frame in peer.frames} == {512} and peer.sounds[-1].sample_rate == 48_000
             sdp = peer.connection.remoteDescription.sdp
             assert sdp.index(f"a=rtpmap:{97 if codec == 'VP8' else 99} {codec}/90000") > 0 and "useinbandfec=1" in sdp
+            assert "rtp-hdrext/playout-delay" in sdp
             voice.level = 0.0
             await until(lambda: brightness(peer) < 90 and loudness(peer) < 100, "the mouth closes")
             await client.patch(f"/api/sessions/{session}", json={"mute": True})

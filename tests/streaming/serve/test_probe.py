@@ -46,8 +46,10 @@ def test_an_onset_is_the_first_loud_sample_after_a_pause() -> None:
         beeps = number in (20, 21, 40)
         onsets.hear(AudioBlock(960 * number, loud if beeps else np.full(960, 1000, np.int16)))
         if number == 30:
-            assert onsets.last_ticks == 960 * 20 + 100
-    assert onsets.last_ticks == 960 * 40 + 100
+            assert onsets.last(960 * 31) == 960 * 20 + 100
+    assert onsets.last(960 * 100) == 960 * 40 + 100
+    assert onsets.last(960 * 40) == 960 * 20 + 100, "a frame knows no onset that is later than itself"
+    assert onsets.last(960 * 20) is None
 
 
 def test_a_session_is_marked_frame_by_frame() -> None:

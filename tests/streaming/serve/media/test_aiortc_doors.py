@@ -1,9 +1,10 @@
 import asyncio
+import struct
 from dataclasses import dataclass, field
 
 from aiortc import RTCRtpSender, clock
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpSendParameters
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RtcpPacket,
@@ -15,6 +16,7 @@ from aiortc.rtp import (
     RtpPacket,
     is_rtcp,
     pack_remb_fci,
+    unpack_header_extensions,
 )
 
 from engine.clock import NS_PER_MS
@@ -70,6 +72,9 @@ class Script:
         await asyncio.sleep(0)
         return self.frames.pop(0)
 
+    def close(self) -> None:
+        pass
+
     def want_keyframe(self) -> None:
         self.keyframes += 1
 
@@ -77,11 +82,12 @@ class Script:
         self.said.append((estimate_bps, loss))
 
 
-async def sending(script: Script, wall: WallClock) -> tuple[RTCRtpSender, Wire]:
+async def sending(script: Script, wall: WallClock, *extensions: str) -> tuple[RTCRtpSender, Wire]:
     wire = Wire()
     sender = RTCRtpSender(Silent(), wire)
     MediaSender(sender, script, wall)
     parameters = RTCRtpSendParameters(codecs=[CODEC], muxId="0")
+    parameters.headerExtensions = [RTCRtpHeaderExtensionParameters(7 + n, uri) for n, uri in enumerate(extensions)]
     parameters.rtcp.cname = "avatar"
     await sender.send(parameters)
     await asyncio.wait_for(script.done.wait(), 60)
@@ -107,6 +113,30 @@ def test_reports_say_when_a_picture_was_due() -> None:
         assert rest == 0 and report.sender_info.ntp_timestamp == wall.ntp(due[number])
         assert report.sender_info.packet_count == 2 * (number + 1)
         await sender.stop()
+
+    asyncio.run(main())
+
+
+def test_a_player_that_understands_it_is_asked_to_show_pictures_at_once() -> None:
+    playout_delay = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+
+    async def extensions(*agreed: str) -> list[list[tuple[int, bytes]]]:
+        script = Script([Coded([b"x" * 20] * 2, 3000 * number, 10**12) for number in range(3)])
+        sender, wire = await sending(script, WallClock(10**12), *agreed)
+        found = []
+        for data in wire.sent:
+            if not is_rtcp(data):
+                profile, words = struct.unpack("!HH", data[12:16]) if data[0] & 0x10 else (0, 0)
+                found.append(unpack_header_extensions(profile, data[16 : 16 + 4 * words]))
+        await sender.stop()
+        return found
+
+    async def main() -> None:
+        mid = "urn:ietf:params:rtp-hdrext:sdes:mid"
+        assert await extensions(mid, playout_delay) == [[(7, b"0"), (8, bytes(3))]] * 6
+        assert await extensions(playout_delay) == [[(7, bytes(3))]] * 6
+        assert await extensions(mid) == [[(7, b"0")]] * 6
+        assert await extensions() == [[]] * 6
 
     asyncio.run(main())
 

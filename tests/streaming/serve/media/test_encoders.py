@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,17 @@ def test_another_rate_opens_the_codec_anew_and_only_then() -> None:
         for number, picture in enumerate(moving(8))
     ]
     assert max(sizes[1:5]) < sizes[0] and sizes[5] > max(sizes[1:5] + sizes[6:])
+
+
+def test_pictures_bring_no_threads_of_their_own() -> None:
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():
+        pytest.skip("only Linux lists a process's threads")
+    before = len(list(tasks.iterdir()))
+    encoder = VideoEncoder("VP8", 30, 2_500_000)
+    for number, picture in enumerate(moving(2)):
+        encoder.encode(picture, 1600 * number)
+    assert len(list(tasks.iterdir())) <= before
 
 
 def test_stamps_are_exact_for_every_rate() -> None:
