@@ -22,6 +22,8 @@ from benchmarks.quality.methods import compare_methods
 from benchmarks.quality.pair import evaluate_pair, evaluate_style
 from benchmarks.quality.paper import TABLE_2, TABLE_3, conditions
 from benchmarks.quality.protocol import Protocol, run_protocol, summary
+from benchmarks.quality.reenact import pick_renderers, reenact_clips, reenact_json
+from benchmarks.quality.reenact_report import notes, reenact_table
 from benchmarks.quality.study import make_study, read_answers
 from engine.artefacts.bundle import load_bundle
 from engine.errors import ConfigError, OutputError
@@ -168,6 +170,37 @@ def methods(
         write_json(report, tables.methods_json(rows, skipped))
     if page is not None:
         tables.write_text(page, tables.html_page(rows[-1].results, rows[-1].mean, skipped))
+
+
+@app.command()
+def reenact(
+    clips: Annotated[Path, typer.Option(help="Folder of talking-head clips with sound.", metavar="FOLDER")],
+    renderer: Annotated[str, typer.Option(help="Renderers to measure, by comma.", metavar="NAMES")] = "tps,warp",
+    out: Annotated[Path, typer.Option(help="Folder for the framed clips.", metavar="FOLDER")] = Path("out/reenact"),
+    every: Annotated[int, typer.Option(min=1, help="Judge every so many frames.")] = 1,
+    sheets: Annotated[int, typer.Option(min=0, help="Of each clip, write so many frames beside the truth.")] = 0,
+    report: Report = None,
+) -> None:
+    """Move each clip's first picture by the clip's own landmarks, and measure each renderer against the clip."""
+    if report is not None:
+        check_target(report)
+    chosen = pick_renderers(renderer)
+    with show_progress(sys.stderr, "measuring") as display:
+        results, skipped = reenact_clips(
+            clips,
+            out,
+            chosen,
+            every=every,
+            sheets=sheets,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+            progress=display.update,
+        )
+    for closed in (False, True):
+        Console(width=_WIDTH).print(reenact_table(results, closed=closed))
+    for sentence in [*skipped, *notes(results)]:
+        print(f"mien: note: {sentence}", file=sys.stderr)
+    if report is not None:
+        write_json(report, reenact_json(results, skipped, every))
 
 
 Root = Annotated[Path, typer.Option(help="Folder of the set, as its makers lay it out.", metavar="FOLDER")]
