@@ -23,9 +23,16 @@ _SEED = 0
 
 
 async def calibrate(
-    clock: Clock, lane: WorkLane, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int, seconds: float = SECONDS
+    clock: Clock,
+    lane: WorkLane,
+    pipeline: MotionPipeline,
+    renderer: FrameRenderer,
+    fps: int,
+    *,
+    chunk_ticks: int = CHUNK_TICKS,
+    seconds: float = SECONDS,
 ) -> Measurement:
-    """Run frames of made-up speech through motion and renderer, as a live session does: sound comes in chunks.
+    """Run frames of made-up speech through motion and renderer, as a session does: sound is heard in chunks.
 
     Args:
         clock: The time.
@@ -33,6 +40,7 @@ async def calibrate(
         pipeline: Sound to motion; no session's state is touched.
         renderer: Draws; it is warmed up first, which is not counted.
         fps: Frames a second.
+        chunk_ticks: Sound that is heard at once: what comes at once, or of pushed speech one motion frame.
         seconds: How long to measure.
 
     Returns:
@@ -42,7 +50,7 @@ async def calibrate(
     source = _Speaker(pipeline, fps)
     face = await lane.work(source.face(0, source.needed(0)))
     await asyncio.gather(*(renderer.render(face) for _ in range(renderer.workers)))
-    begin, chunks = clock.now_ns(), round(seconds * MEDIA_HZ / CHUNK_TICKS)
+    begin, chunks = clock.now_ns(), round(seconds * MEDIA_HZ / chunk_ticks)
     compute_ns: list[int] = []
     motion_ns, drawing_ns, number = 0, 0, 1
 
@@ -55,7 +63,7 @@ async def calibrate(
 
     async with asyncio.TaskGroup() as group:
         for chunk in range(1, chunks + 1):
-            due, arrived = begin + ticks_to_ns(chunk * CHUNK_TICKS), source.needed(0) + chunk * CHUNK_TICKS
+            due, arrived = begin + ticks_to_ns(chunk * chunk_ticks), source.needed(0) + chunk * chunk_ticks
             await clock.sleep_until(due)
             began = clock.now_ns()
             while source.needed(number) <= arrived:
@@ -65,8 +73,8 @@ async def calibrate(
             motion_ns += clock.now_ns() - began
     return Measurement(
         compute_ms=[duration / NS_PER_MS for duration in compute_ns],
-        busy_share=(motion_ns + drawing_ns) / ticks_to_ns(chunks * CHUNK_TICKS),
-        motion_ms=motion_ns / NS_PER_MS / (chunks * CHUNK_TICKS / TICKS_PER_MOTION),
+        busy_share=(motion_ns + drawing_ns) / ticks_to_ns(chunks * chunk_ticks),
+        motion_ms=motion_ns / NS_PER_MS / (chunks * chunk_ticks / TICKS_PER_MOTION),
     )
 
 

@@ -19,7 +19,7 @@ from engine.artefacts.style import Style, load_style
 from engine.backend import Networks
 from engine.backend_onnx import open_networks
 from engine.budget import Budget, Measurement, fit_budget
-from engine.calibration import calibrate
+from engine.calibration import CHUNK_TICKS, calibrate
 from engine.clock import Clock, MonotonicClock
 from engine.errors import CapacityError, ConfigError, SessionError
 from engine.hearing import MotionPipeline
@@ -40,7 +40,7 @@ from engine.stages.voice_gate import VoiceGate, VoiceGateSettings
 from engine.styles import Styled, Wardrobe
 from engine.telemetry import Telemetry
 from engine.trace_events import CAPACITY
-from models.spec import MAX_LOOKAHEAD, MEDIA_HZ
+from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, TICKS_PER_MOTION
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _FEW = 2
 
 PipelineFactory = Callable[[Avatar, int, int], MotionPipeline]
 """Of an avatar, a lookahead in frames and a seed."""
-Measure = Callable[[MotionPipeline, FrameRenderer, int], Awaitable[Measurement]]
+Measure = Callable[[MotionPipeline, FrameRenderer, int, Mode], Awaitable[Measurement]]
 """Measures what frames take on this machine at a frame rate, for about two seconds."""
 
 
@@ -273,7 +273,7 @@ class Engine:
             try:
                 style = await self._setup.run(self._open_style, options.style)
                 worn = Styled(pipeline, style) if style else pipeline
-                measured = await self._measure_beside(worn, renderer, options.fps)
+                measured = await self._measure_beside(worn, renderer, options.fps, options.mode)
                 budget = self._budget(pipeline, options, latency_ms, measured)
             except BaseException as error:
                 if isinstance(error, CapacityError | ConfigError):
@@ -313,7 +313,9 @@ class Engine:
             pipeline = await self._setup.run(self._shared_pipeline, avatar, lookahead, seed, observe)
         return pipeline, await self._setup.run(self._make_renderer, avatar, transparent)
 
-    async def _measure_beside(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
+    async def _measure_beside(
+        self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int, mode: Mode
+    ) -> Measurement:
         """Measure beside the sessions that run; what happened by chance alone does not count, but all that repeats.
 
         Raises:
@@ -322,7 +324,7 @@ class Engine:
         tried: list[tuple[int, float, Measurement]] = []
         while True:
             before = self._missed()
-            measured = await self._measure(pipeline, renderer, fps)
+            measured = await self._measure(pipeline, renderer, fps, mode)
             missed = self._missed() - before
             tried.append((missed, measured.needed_ms, measured))
             chance = measured.straggles if not missed else missed <= _FEW
@@ -408,5 +410,6 @@ class Engine:
             self._wardrobe = Wardrobe(self._bundle)
         return self._wardrobe.open(load_style(style) if isinstance(style, Path) else style)
 
-    async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int) -> Measurement:
-        return await calibrate(self._clock, self._lane, pipeline, renderer, fps)
+    async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int, mode: Mode) -> Measurement:
+        chunk = TICKS_PER_MOTION if mode == "pushed" else CHUNK_TICKS
+        return await calibrate(self._clock, self._lane, pipeline, renderer, fps, chunk_ticks=chunk)

@@ -90,6 +90,7 @@ class PushedSound:
         self._speaking = False
         self._finished = False
         self._since: int | None = None
+        self._dropped = False
         self.underruns = 0
 
     @property
@@ -135,7 +136,7 @@ class PushedSound:
         """Lay what waits on the clock from ``media_ticks`` on, rounded down to a 16 kHz sample."""
         place = _whole(media_ticks)
         self.track.skip_to(place)
-        self._known, self._speaking, self._since = place, True, None
+        self._known, self._speaking, self._since, self._dropped = place, True, None, False
         self._orders.append(lambda hearing: _skip(hearing, place))
 
     def advance(self, until_ticks: int, now_ticks: int) -> None:
@@ -149,7 +150,14 @@ class PushedSound:
         self.advance(until_ticks, until_ticks)
 
     def orders(self) -> list[Order]:
-        """Sound for the pipeline, and where it lies."""
+        """Sound for the pipeline, and where it lies.
+
+        None when first asked after speech was dropped: that is for a frame whose mouth is shut whatever is heard, and
+        which must not wait until silence was heard in the place of speech.
+        """
+        if self._dropped:
+            self._dropped = False
+            return []
         orders, self._orders = self._orders, []
         return orders
 
@@ -160,6 +168,7 @@ class PushedSound:
         self._speaking, self._since = False, None
         self._known = min(self._known, media_ticks)
         self._orders.append(lambda hearing: hearing.cut(media_ticks))
+        self._dropped = True
 
     def _pass(self, sound: Sound) -> None:
         if sound.ticks:

@@ -19,6 +19,14 @@ def test_frames_are_paced_and_each_is_measured(fps: int) -> None:
     assert pipeline.heard == list(range(len(pipeline.heard))) and renderer.drawn == 2 * fps + renderer.workers
 
 
+@pytest.mark.parametrize("fps", [60, 30, 20])
+def test_pushed_speech_is_heard_a_motion_frame_at_a_time(fps: int) -> None:
+    clock = VirtualClock()
+    pipeline, renderer, lane = FakePipeline(4), FakeRenderer(clock, 6.0), InlineLane(clock, 2.0)
+    measured = clock.run(calibrate(clock, lane, pipeline, renderer, fps, chunk_ticks=800))
+    assert len(measured.compute_ms) == 2 * fps and set(measured.compute_ms) == {8.0}
+
+
 def test_the_slow_frames_are_seen() -> None:
     clock = VirtualClock()
     renderer = FakeRenderer(clock, 5.0)

@@ -150,9 +150,11 @@ def test_groups_come_from_entry_points_and_a_missing_extra_is_named(
 
 
 SLOW = r"""
-import os, time
+import os, signal, time
 from test_cli import Pipeline, Workers
 from streaming import cli, render
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
 
 class SlowWorkers(Workers):
     def render(self, *motion):
