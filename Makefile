@@ -35,7 +35,9 @@ demo: $(RUNTIME)
 
 install: $(WHOLE)
 
-test: system lint types unit
+# Types are checked on one core while tests run on another.
+test: system $(WHOLE)
+	@$(MAKE) --no-print-directory -j2 lint types unit
 
 lint: $(WHOLE)
 	$(BIN)/ruff check .
