@@ -76,6 +76,7 @@ class Engine:
         lane: WorkLane | None = None,
         setup: Lane | None = None,
         cores: int | None = None,
+        beside: float = 0.0,
     ) -> None:
         """Prepare; networks are opened by the first session, away from the event loop.
 
@@ -91,12 +92,14 @@ class Engine:
                 computes at once what several sessions ask at once.
             setup: Where avatars and networks are opened; by default a thread named ``mien-setup``.
             cores: What sessions may use together; by default those this process may run on.
+            beside: Cores that are used for each session beside it, as by encoding its pictures: not measured, counted.
 
         Raises:
             ConfigError: There is less than one worker or core.
         """
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
         self._cores = available if cores is None else cores
+        self._beside = beside
         self._workers = min(2, available) if workers is None else workers
         if self._cores < 1 or self._workers < 1:
             raise ConfigError(f"An engine needs at least one core and one worker, not {self._cores}, {self._workers}.")
@@ -280,7 +283,7 @@ class Engine:
                     self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
                 await self._setup.run(renderer.close)
                 raise
-            self._loads[session] = measured.busy_share, options.fps
+            self._loads[session] = measured.busy_share + self._beside, options.fps
             self._telemetry.enter(session, budget)
         logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, budget.table())
         return Equipment(
@@ -358,7 +361,7 @@ class Engine:
 
     def _check_capacity(self, measured: Measurement, fps: int, others_missed: int) -> None:
         """Refuse what would break the budgets of those that run."""
-        self._check_share(measured.busy_share, fps)
+        self._check_share(measured.busy_share + self._beside, fps)
         if self._loads and others_missed:
             raise CapacityError(
                 f"{self.sessions} sessions run, and beside another at {fps} fps they missed {others_missed} frames: "

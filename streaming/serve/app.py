@@ -45,6 +45,8 @@ from streaming.serve.wardrobe import Wardrobe
 logger = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).parent / "page"
+_CALL_CORES: Final = 0.2
+"""What a call takes beside its session at 25 to 30 fps: pictures coded in 4 ms, sound, encryption, packets."""
 _ENCODERS: Final = 2
 
 
@@ -130,7 +132,8 @@ def create_server(
 def _engine(config: ServeConfig, clock: Clock) -> Engine:
     from engine.artefacts.bundle import load_bundle
 
-    return Engine(None if config.bundle is None else load_bundle(config.bundle), clock=clock)
+    bundle = None if config.bundle is None else load_bundle(config.bundle)
+    return Engine(bundle, clock=clock, beside=_CALL_CORES)
 
 
 def _application(server: Server, page: Path) -> FastAPI:

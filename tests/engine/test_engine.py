@@ -53,6 +53,18 @@ def test_what_was_measured_to_need_too_much_is_refused() -> None:
     stage.clock.run(main())
 
 
+def test_what_is_done_with_pictures_beside_is_counted() -> None:
+    stage = Stage(busy=0.5, cores=2)
+
+    async def main() -> None:
+        async with stage.engine(beside=0.3) as engine, engine.session(avatar=AVATAR), engine.session(avatar=AVATAR):
+            assert engine.load == pytest.approx(1.6)
+            with pytest.raises(CapacityError, match=r"needs 0.80 cores where 0.20"):
+                await engine.session(avatar=AVATAR).__aenter__()
+
+    stage.clock.run(main())
+
+
 def test_one_session_is_never_refused_for_capacity() -> None:
     stage = Stage(busy=5.0, cores=1)
 
