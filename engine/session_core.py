@@ -94,7 +94,7 @@ class Core:
         """The frame with which production goes on after an interruption."""
         self._shaping = False
         self._eager = -1
-        """Media time of a frame that need not wait for the clock: the first of an utterance."""
+        """Media time of a frame that waits for no clock: the first of an utterance, or of the rest after it."""
         self._fade: tuple[Picture, int] | None = None
         self._busy_ns, self._missed, self._skipped, self._blocks = 0, 0, 0, 0
         self._repeated = 0

@@ -69,7 +69,7 @@ def displacements(name: str, basis: FaceBasis) -> NDArray[np.float32]:
 def main() -> None:
     """Write the file that is named."""
     basis = load_face_basis()
-    made = {name: np.round(displacements(name, basis), 4).tolist() for name in MIXTURES}
+    made = {name: np.round(displacements(name, basis).astype(np.float64), 4).tolist() for name in MIXTURES}
     Path(sys.argv[1]).write_text(json.dumps(made) + "\n", encoding="utf-8")
 
 
