@@ -1,5 +1,6 @@
-"""The commands ``mien avatar``: make an avatar of a picture, list those that ship."""
+"""The commands ``mien avatar``: make an avatar of a picture, correct its points, list those that ship."""
 
+import asyncio
 import contextlib
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from engine.errors import ConfigError, OutputError
 from engine.images import encode_png
 from engine.portrait.build import avatar_from_photo
 from engine.portrait.preview import preview as draw_preview
+from engine.portrait.smile import with_smile
 from streaming.avatars import shipped_avatars
 
 app = typer.Typer(help="Make avatars of pictures.", no_args_is_help=True)
@@ -31,6 +33,12 @@ def create(
         Path | None,
         typer.Option(help="The same picture with a transparent background, as matte.", metavar="PNG"),
     ] = None,
+    mouth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another picture of the person, smiling or speaking, to take the teeth from.", metavar="SMILE_PHOTO"
+        ),
+    ] = None,
     rights: Annotated[
         str, typer.Option(help="Who may use the picture; kept in the avatar.")
     ] = "as for the source picture",
@@ -44,10 +52,27 @@ def create(
     console = Console(stderr=True)
     with console.status("Looking for the face ..."):
         avatar = avatar_from_photo(photo, name=name or out.stem, cutout=cutout, rights=rights)
+        if mouth is not None:
+            avatar = with_smile(avatar, mouth)
         drawn = encode_png(draw_preview(avatar))
     save_avatar(avatar, out)
     _write(picture, drawn)
     console.print(f"Wrote {out} and {picture}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Where a point lies wrong: mien avatar points {out}", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def points(
+    avatar: Annotated[Path, typer.Argument(help="The avatar whose points are to be corrected.", metavar="NAME.avatar")],
+    port: Annotated[int, typer.Option(help="Of the page, on this machine alone; 0 for any that is free.")] = 0,
+) -> None:
+    """Look at an avatar's points in a page, drag them and save; until Ctrl-C."""
+    from streaming.serve.points_page import correct_in_page
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    asyncio.run(correct_in_page(avatar, say, port=port))
 
 
 @app.command(name="list")

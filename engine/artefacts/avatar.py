@@ -1,13 +1,15 @@
 """The avatar artefact: one portrait, prepared once, ready to be moved.
 
 A folder, or a zip with the suffix ``.avatar``, holding ``manifest.json`` (schema version, name, provenance, SHA-256
-of every other file), ``image.png``, ``matte.png``, ``plate.png`` and ``geometry.npz``.
+of every other file), ``image.png``, ``matte.png``, ``plate.png`` and ``geometry.npz``; and where the person's teeth
+come from a second picture, ``mouth.png`` and ``mouth.npz``.
 """
 
 import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +34,33 @@ _ARRAYS: dict[str, tuple[int, ...]] = {
 }
 
 
+_MOUTH_FILES = ("mouth.png", "mouth.npz")
+_MOUTH_ARRAYS = {key: _ARRAYS[key] for key in ("source_points", "template", "camera", "mesh")}
+
+
+@dataclass(frozen=True)
+class MouthPicture:
+    """A second picture of an avatar's person, which shows the teeth.
+
+    Attributes:
+        image: uint8 (512, 512, 3) RGB, the usual crop in the portrait's colours; black but about the mouth.
+        source_points: float32 (68, 2) px, as for the avatar, in this picture.
+        template: float32 (68, 3) fu, the person at rest as measured in it.
+        camera: float32 (3, 4), its camera.
+        mesh: float32 (478, 3) px, the dense face mesh in it.
+    """
+
+    image: NDArray[np.uint8]
+    source_points: NDArray[np.float32]
+    template: NDArray[np.float32]
+    camera: NDArray[np.float32]
+    mesh: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Refuse wrong shapes, types and numbers that are not finite."""
+        _check("Mouth picture", self, ("image",), _MOUTH_ARRAYS)
+
+
 @dataclass(frozen=True)
 class Avatar:
     """A person's picture with all that the renderer must know of it.
@@ -49,6 +78,7 @@ class Avatar:
         irises: float32 (2, 3), centre x, y and radius in px of the right and the left iris.
         mesh: float32 (478, 3) px, the dense face mesh as it lies in ``image`` (z towards the camera negative).
         provenance: Where the picture came from and who may use it.
+        mouth: A second picture that the teeth are taken from, if there is one.
     """
 
     name: str
@@ -61,23 +91,11 @@ class Avatar:
     irises: NDArray[np.float32]
     mesh: NDArray[np.float32]
     provenance: dict[str, str] = field(default_factory=dict)
+    mouth: MouthPicture | None = None
 
     def __post_init__(self) -> None:
         """Refuse wrong shapes, types and numbers that are not finite."""
-        size = (IMAGE_SIZE, IMAGE_SIZE)
-        for key in _IMAGES:
-            picture = getattr(self, key)
-            expected = size if key == "matte" else (*size, 3)
-            if picture.shape != expected or picture.dtype != np.uint8:
-                raise ArtefactError(
-                    f"Avatar {self.name!r}: {key} is {picture.dtype} {picture.shape}, expected uint8 {expected}."
-                )
-        for key, shape in _ARRAYS.items():
-            array = getattr(self, key)
-            if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-                raise ArtefactError(
-                    f"Avatar {self.name!r}: {key} must be finite float32 {shape}; create the avatar again."
-                )
+        _check(f"Avatar {self.name!r}", self, _IMAGES, _ARRAYS)
 
     def project(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Project points of face coordinates through the camera.
@@ -92,6 +110,19 @@ class Avatar:
         return cast(NDArray[np.float32], (homogeneous[..., :2] / homogeneous[..., 2:]).astype(np.float32))
 
 
+def _check(what: str, thing: object, images: tuple[str, ...], arrays: dict[str, tuple[int, ...]]) -> None:
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    for key in images:
+        picture = getattr(thing, key)
+        expected = size if key == "matte" else (*size, 3)
+        if picture.shape != expected or picture.dtype != np.uint8:
+            raise ArtefactError(f"{what}: {key} is {picture.dtype} {picture.shape}, expected uint8 {expected}.")
+    for key, shape in arrays.items():
+        array = getattr(thing, key)
+        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ArtefactError(f"{what}: {key} must be finite float32 {shape}; create the avatar again.")
+
+
 def save_avatar(avatar: Avatar, path: Path) -> None:
     """Write ``avatar`` to ``path``: a zip if the suffix is ``.avatar``, else a folder.
 
@@ -100,10 +131,10 @@ def save_avatar(avatar: Avatar, path: Path) -> None:
     Raises:
         OutputError: The place cannot be written.
     """
-    arrays = io.BytesIO()
-    np.savez_compressed(arrays, **{key: getattr(avatar, key) for key in _ARRAYS})
     files = {f"{key}.png": encode_png(getattr(avatar, key)) for key in _IMAGES}
-    files["geometry.npz"] = arrays.getvalue()
+    files["geometry.npz"] = _packed(avatar, _ARRAYS)
+    if avatar.mouth is not None:
+        files |= {"mouth.png": encode_png(avatar.mouth.image), "mouth.npz": _packed(avatar.mouth, _MOUTH_ARRAYS)}
     manifest = {
         "kind": "avatar",
         "schema_version": SCHEMA_VERSION,
@@ -121,7 +152,7 @@ def load_avatar(path: Path) -> Avatar:
     Raises:
         ArtefactError: It is missing, damaged, of another schema version, or too large to be one.
     """
-    files = read_files(path, dict.fromkeys(_FILES, MAX_FILE_BYTES), "an avatar")
+    files = read_files(path, dict.fromkeys((*_FILES, *_MOUTH_FILES), MAX_FILE_BYTES), "an avatar")
     try:
         manifest = json.loads(files["manifest.json"])
         version, digests = manifest["schema_version"], manifest["sha256"]
@@ -134,13 +165,27 @@ def load_avatar(path: Path) -> Avatar:
             f"{path} is a {kind} of schema version {version}; this engine reads avatars of version "
             f"{SCHEMA_VERSION}. Create it again with `mien avatar create`."
         )
-    for file in _FILES[1:]:
+    mouth_too = any(file in digests for file in _MOUTH_FILES)
+    for file in (*_FILES[1:], *(_MOUTH_FILES if mouth_too else ())):
         if file not in files or hashlib.sha256(files[file]).hexdigest() != digests.get(file):
             raise ArtefactError(f"{path}: {file} is missing or damaged. Create the avatar again.")
-    try:
-        with np.load(io.BytesIO(files["geometry.npz"]), allow_pickle=False) as arrays:
-            geometry = {key: arrays[key] for key in _ARRAYS}
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ArtefactError(f"{path}: geometry.npz is damaged. Create the avatar again.") from error
     image, matte, plate = (decode_png(files[f"{key}.png"], grey=key == "matte") for key in _IMAGES)
-    return Avatar(name=name, provenance=provenance, image=image, matte=matte, plate=plate, **geometry)
+    geometry = _unpacked(path, "geometry.npz", files, _ARRAYS)
+    mouth = None
+    if mouth_too:
+        mouth = MouthPicture(image=decode_png(files["mouth.png"]), **_unpacked(path, "mouth.npz", files, _MOUTH_ARRAYS))
+    return Avatar(name=name, provenance=provenance, image=image, matte=matte, plate=plate, mouth=mouth, **geometry)
+
+
+def _packed(thing: object, keys: Iterable[str]) -> bytes:
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **{key: getattr(thing, key) for key in keys})
+    return arrays.getvalue()
+
+
+def _unpacked(path: Path, file: str, files: dict[str, bytes], keys: Iterable[str]) -> dict[str, Any]:
+    try:
+        with np.load(io.BytesIO(files[file]), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in keys}
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ArtefactError(f"{path}: {file} is damaged. Create the avatar again.") from error

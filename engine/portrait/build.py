@@ -128,12 +128,13 @@ def avatar_from_photo(
     return build_avatar(photo.rgb, alpha=alpha, name=name or path.stem, provenance=provenance)
 
 
-def find_face(rgb: NDArray[np.uint8], tracker: FaceTracker) -> Face:
+def find_face(rgb: NDArray[np.uint8], tracker: FaceTracker, *, closed_eyes: bool = False) -> Face:
     """Find the one face that an avatar is to be made of.
 
     Args:
         rgb: uint8 (H, W, 3).
         tracker: Opened face models.
+        closed_eyes: They may be closed.
 
     Raises:
         PortraitError: None, several, too small, lying on its side, or with closed eyes.
@@ -162,7 +163,7 @@ def find_face(rgb: NDArray[np.uint8], tracker: FaceTracker) -> Face:
             f"The face is only {extent:.0f} pixels high from brow to chin; at least {MIN_FACE_PX} are needed, and "
             "170 or more look best."
         )
-    if eye_opening(points) < CLOSED_EYES:
+    if not closed_eyes and eye_opening(points) < CLOSED_EYES:
         raise PortraitError("The eyes are closed; use a picture with open eyes.")
     return face
 

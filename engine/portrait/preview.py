@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from engine.artefacts.avatar import Avatar
 from models.spec import IMAGE_SIZE
 
-# Polylines of the 68 landmarks: jaw, brows, nose, eyes (closed), lips (closed).
-_LINES: Final = (
+LINES: Final = (
     (tuple(range(0, 17)), False),
     (tuple(range(17, 22)), False),
     (tuple(range(22, 27)), False),
@@ -21,6 +20,7 @@ _LINES: Final = (
     (tuple(range(48, 60)), True),
     (tuple(range(60, 68)), True),
 )
+"""Polylines of the 68 landmarks, and whether they are closed: jaw, brows, nose, eyes, lips."""
 _MEASURED = (60, 230, 90)
 _REST = (255, 90, 60)
 _IRIS = (80, 200, 255)
@@ -41,8 +41,13 @@ def preview(avatar: Avatar) -> NDArray[np.uint8]:
     return np.hstack([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)])
 
 
+def composed(avatar: Avatar) -> NDArray[np.uint8]:
+    """The picture as it was, uint8 (512, 512, 3) RGB: the person before the background."""
+    return _over(avatar, avatar.plate)
+
+
 def _points(avatar: Avatar) -> NDArray[np.uint8]:
-    canvas = _over(avatar, avatar.plate)
+    canvas = composed(avatar)
     for x, y in avatar.source_points:
         cv2.circle(canvas, _fixed(x, y), 24, _MEASURED, -1, cv2.LINE_AA, shift=4)
     for x, y, radius in avatar.irises:
@@ -51,7 +56,7 @@ def _points(avatar: Avatar) -> NDArray[np.uint8]:
 
 
 def _rest(avatar: Avatar) -> NDArray[np.uint8]:
-    canvas = _over(avatar, avatar.plate)
+    canvas = composed(avatar)
     _draw(canvas, avatar.project(avatar.template), _REST)
     return canvas
 
@@ -77,7 +82,7 @@ def _checker() -> NDArray[np.uint8]:
 
 
 def _draw(canvas: NDArray[np.uint8], points: NDArray[np.floating], colour: tuple[int, int, int]) -> None:
-    for index, closed in _LINES:
+    for index, closed in LINES:
         line = np.round(points[list(index)] * 16).astype(np.int32)
         cv2.polylines(canvas, [line.reshape(-1, 1, 2)], closed, colour, 1, cv2.LINE_AA, shift=4)
 

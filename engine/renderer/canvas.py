@@ -106,3 +106,29 @@ class Layers:
     def mark_eye(self, window: Window, opening: F32) -> None:
         """Keep the share of the eyeball."""
         self.eyes[window] = opening * 255
+
+
+class MarkedCanvas:
+    """Paints on another canvas and keeps where mouth and eyes are.
+
+    Attributes:
+        mouth: uint8 (512, 512), how much of each pixel is the inside of the mouth.
+        eyes: uint8 (512, 512), how much of each pixel is eyeball.
+    """
+
+    def __init__(self, below: Canvas) -> None:
+        """Begin a frame on ``below``."""
+        self._below = below
+        self.mouth, self.eyes = _blank(), _blank()
+
+    def paint(self, window: Window, picture: U8) -> None:
+        """Paint on the canvas below."""
+        self._below.paint(window, picture)
+
+    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+        """Keep the share of the inside."""
+        self.mouth[window] = inner / (inner + outer) * 255
+
+    def mark_eye(self, window: Window, opening: F32) -> None:
+        """Keep the share of the eyeball."""
+        self.eyes[window] = opening * 255

@@ -34,6 +34,8 @@ LIP_SHARES = FRACTIONS**0.6
 """Shares of the lip point's motion there, the rest being the corner's: an opened lip is round."""
 THROAT_FOLLOWS = 0.4
 """Share of the chin's motion that the skin of the throat makes."""
+JOINING = 0.08
+"""Distance in fu before a corner over which the two fields become one."""
 EDGE_PX = 20
 """Pixels along the border of the face's block over which expression fades out."""
 MOUTH_MARGIN = ((0.22, 0.30), (0.22, 0.40))
@@ -96,7 +98,7 @@ class Expression:
         u, v = lips.frame(target)
         beyond = np.maximum(np.abs(u) - lips.half_width, 0)
         upper_share = np.clip(0.5 - 0.5 * v / (0.6 * beyond + 1.0), 0, 1)
-        within = beyond <= 0
+        within = smoothstep((lips.half_width - np.abs(u)) / (JOINING * unit_px))
         to_edge = np.minimum(target - corner, far - target) / EDGE_PX
         fade = smoothstep(to_edge).prod(1)[:, None]
         beside = {lip: lips.between(points[corner], points[lip], FRACTIONS) for lip, corner in BESIDE_CORNERS}
@@ -107,9 +109,9 @@ class Expression:
         of_face, of_mouth = slice(0, face[..., 0].size), slice(face[..., 0].size, None)
         weights = []
         for part, share in (
-            (of_face, np.where(within, v < 0, upper_share)),
-            (of_mouth, np.where(within, 1.0, upper_share)),
-            (of_mouth, np.where(within, 0.0, upper_share)),
+            (of_face, np.where(beyond <= 0, v < 0, upper_share)),
+            (of_mouth, within + (1 - within) * upper_share),
+            (of_mouth, (1 - within) * upper_share),
         ):
             mixed = share[:, None] * both[0] + (1 - share[:, None]) * both[1]
             weights.append((fade * mixed / CELL)[part])

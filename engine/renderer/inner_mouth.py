@@ -5,28 +5,29 @@ scales them to its mouth, tints them with the tones of its own picture and shade
 in.
 """
 
-import json
 import math
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
-from engine.errors import ArtefactError
-from engine.images import decode_png
-from engine.renderer.geometry import smoothstep
+from engine.renderer.expression import CHIN
+from engine.renderer.geometry import at_depth, smoothstep
+from engine.renderer.lip_line import LipLine
+from engine.renderer.mouth_layers import MouthLayers, MouthPart
+from engine.renderer.mouth_tones import find_tones, tint
+from engine.renderer.own_mouth import ROWS, OwnMouth, best_view, find_own_mouth
 from engine.renderer.pixels import (
     CELL,
     F32,
     FIRST_NODE,
     U8,
+    affine,
     blur,
     enlarge,
-    fill,
     join,
     opaque,
     over,
@@ -35,23 +36,45 @@ from engine.renderer.pixels import (
     shrink,
 )
 from engine.rotation import rotation_matrix
-from models.spec import IMAGE_SIZE, SCHEMA_VERSION
+from models.spec import JAW, LANDMARKS, MOUTH
 
 F64 = NDArray[np.float64]
 
-PARTS = ("upper", "lower", "tongue")
 OVERSAMPLING = 2.0
 """Texture pixels for a pixel of the frame."""
 SOFTNESS_PX = 0.55
 """Blur, in frame pixels, that brings the textures to a portrait's sharpness."""
-DROP = {"upper": 0.036, "lower": 0.060, "tongue": 0.055}
+DRAWN = ("tongue", "lower", "upper")
+"""Parts from back to front."""
+DROP = {"upper": 0.036, "lower": 0.070, "tongue": 0.055}
 """How far in fu each part is set below its place in the mesh, whose lips hide the upper teeth at rest."""
 WARM_SHADE = (0.85, 1.05, 1.15)
 """Power of the light in red, green and blue."""
 HINGE = (-0.25, -0.10)
 """Face y and z (fu) of the axis, in front of the ears, about which the jaw turns."""
+LOWER_LIP_MIDDLE = [65, 66, 67]
+WIDER = (1.3, 2.5)
+"""Openings, as shares of the portrait's, from which and at which its own dark gives way to ours, tongue included."""
+LIP_PULLS = 0.2
+"""Share of what the lower lip goes down further than the jaw says that the lower teeth go with it: chins are measured
+poorly."""
+COVERED = 0.04
+"""Distance in fu from the biting edge of the upper teeth to the lower lip that hides lower teeth that are there."""
+UPPER_SHARE = 0.3
+"""Share of a gap that the upper lip covers when it closes."""
+OWN_MARGIN = 0.06
+"""Distance in fu by which a person's own teeth may lie beyond where the mesh has them."""
 CHIN_FROM_HINGE = (0.97, -0.85)
 """The chin's y and z (fu) from the hinge."""
+
+LIGHT_BASE, LIGHT_GAP = 0.7, 0.12
+"""Share of the light that comes in between lips that hardly part, and the opening in fu that lets in all of it."""
+LIP_SHADES = (0.35, 0.25)
+"""Share of the light that the upper and the lower lip take from what they touch."""
+SHADE_REACH = 0.022
+"""Distance in fu from a lip over which its shade fades."""
+DEEP_LIGHT, DEEP_GAP = 0.4, 0.3
+"""The same as LIGHT_BASE and LIGHT_GAP for the tongue, which lies deeper."""
 ARCH_POINTS = 33
 _RISING = 1e-6 * np.arange(ARCH_POINTS)
 """Keeps an arch that is seen from its end in order."""
@@ -62,76 +85,12 @@ TONGUE_WIDTH = 1.25
 DEPTH_SHARE = {"upper": 0.6, "lower": 0.6, "tongue": 0.35}
 """Share of its depth behind the lips at which a part is placed: seen from the side, true depth, which a flat texture
 cannot follow, would pull it out of the opening."""
-TONGUE_SINKS = 0.3
+TONGUE_SINKS = 0.2
 """How far in fu the tongue sinks into the jaw for a rad of opening."""
 SIDE_FADE = (0.17, 0.10)
 """Distance in fu from the middle where teeth begin to vanish in the dark, and over which they do."""
 WIDTH_RANGE = (0.85, 1.2)
 """Limits of the mouth's width relative to the mesh's: teeth vary less than lips."""
-CHEEKS = (50, 280, 205, 425, 117, 346, 187, 411)
-LIPS = (37, 267, 84, 314, 17, 0, 85, 315)
-LUMA = np.array([0.3, 0.59, 0.11])
-
-
-@dataclass(frozen=True)
-class MouthPart:
-    """One texture and its place in the mesh head.
-
-    Attributes:
-        colour: uint8 (h, w, 3) RGB.
-        alpha: uint8 (h, w).
-        origin: Face x and y (fu) of the top left corner.
-        pixel: Face units of a texture pixel.
-        depth: z = depth . (1, x^2, y), in fu.
-    """
-
-    colour: U8
-    alpha: U8
-    origin: tuple[float, float]
-    pixel: float
-    depth: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class MouthLayers:
-    """The inner mouth's textures.
-
-    Attributes:
-        parts: Texture of each of PARTS.
-        seam: Middle of the closed lips of the mesh head, fu.
-        mouth_width: Between its inner lip corners, fu.
-    """
-
-    parts: dict[str, MouthPart]
-    seam: tuple[float, float, float]
-    mouth_width: float
-
-
-def load_mouth_layers(folder: Path | None = None) -> MouthLayers:
-    """Read the textures that ship with the engine, or those in ``folder``.
-
-    Raises:
-        ArtefactError: They are missing, damaged or of another version.
-    """
-    place = files("models").joinpath("pretrained", "mouth") if folder is None else folder
-    try:
-        manifest = json.loads(place.joinpath("layers.json").read_text())
-        if manifest["kind"] != "mouth_layers" or manifest["schema_version"] != SCHEMA_VERSION:
-            raise ArtefactError(f"{place} holds no mouth layers of schema version {SCHEMA_VERSION}.")
-        parts = {}
-        for name in PARTS:
-            entry = manifest["layers"][name]
-            colour = decode_png(place.joinpath(f"{name}.png").read_bytes())
-            alpha = decode_png(place.joinpath(f"{name}_alpha.png").read_bytes(), grey=True)
-            if colour.shape[:2] != alpha.shape:
-                raise ArtefactError(f"{place}: the pictures of {name} differ in size; install the engine again.")
-            x, y = map(float, entry["origin"])
-            constant, square, slope = map(float, entry["depth"])
-            parts[name] = MouthPart(colour, alpha, (x, y), float(entry["pixel"]), (constant, square, slope))
-        seam_x, seam_y, seam_z = map(float, manifest["seam"])
-        return MouthLayers(parts, (seam_x, seam_y, seam_z), float(manifest["mouth_width"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"The mouth layers in {place} are missing or damaged; install the engine again.") from error
 
 
 @dataclass(frozen=True)
@@ -153,36 +112,66 @@ class _Sprite:
     half_height: float
 
 
+@dataclass(frozen=True)
+class _Jaw:
+    """Where the jaw is: turned by an angle in rad, moved aside in fu, its teeth moved down further in fu."""
+
+    angle: float
+    aside: float
+    down: float
+
+    def moved(self, points: F64) -> F64:
+        """``points`` (N, 3) fu that hang on the jaw."""
+        return with_jaw(points, self.angle, self.aside) + _down(self.down)
+
+
 class InnerMouth:
     """Draws the inside of one avatar's mouth."""
 
-    def __init__(self, avatar: Avatar, layers: MouthLayers, unit_px: float) -> None:
-        """Scale and tint ``layers`` for ``avatar``; ``unit_px`` is the pixels of a face unit."""
+    def __init__(self, avatar: Avatar, layers: MouthLayers, lips: LipLine, unit_px: float) -> None:
+        """Make the inner mouth of an avatar.
+
+        Args:
+            avatar: The portrait.
+            layers: Textures for what it does not show.
+            lips: Its lips.
+            unit_px: Pixels of a face unit.
+        """
         self._avatar = avatar
         self._unit_px = unit_px
+        tones = find_tones(avatar)
+        view = best_view(avatar, lips)
+        own = find_own_mouth(view.picture.image, view.lips, view.unit_px, tones, partial(_light, view.unit_px))
+        if own is not None and own.tone is not None:
+            tones["tooth"] = own.tone
+        self._own_gap = 0.0 if own is None else float((own.lips.lower - own.lips.upper).max()) / view.unit_px * unit_px
         template = avatar.template.astype(np.float64)
-        seam = (template[62] + template[66]) / 2
+        self._seam_to = (template[62] + template[66]) / 2
+        self._view, self._seen = view, self._jaw(_seen_motion(view.picture))
         width = float(np.linalg.norm(template[64] - template[60]))
-        scale = float(np.clip(width / layers.mouth_width, *WIDTH_RANGE))
-        source_seam = (avatar.source_points[62] + avatar.source_points[66]) / 2
-        self._offset = (source_seam - avatar.project(seam)).astype(np.float64)
-        tones = _tones(avatar)
-        self._dark = (tones["lip"] * [0.17, 0.09, 0.085] + tones["skin"] * 0.015).astype(np.float32)
+        self._scale = float(np.clip(width / layers.mouth_width, *WIDTH_RANGE))
+        self._seam_from = np.array(layers.seam)
+        self._offset = _fit_error(avatar)
+        self._cavity = self._cavity_of(own, tones)
+        self._dark = tones["dark"].astype(np.float32)
+        self._along = np.append(lips.along, 0.0) * ((self._cavity.shape[1] - 1) / (2 * lips.half_width))
+        self._along[2] = (self._cavity.shape[1] - 1) / 2 - self._along[:2] @ lips.centre
         self._sprites = {
-            name: self._sprite(name, part, np.array(layers.seam), seam, scale, tones)
-            for name, part in layers.parts.items()
+            name: self._sprite(name, part, tones, own)
+            for name, part in sorted(layers.parts.items(), key=lambda entry: DRAWN.index(entry[0]))
         }
 
-    def _sprite(
-        self, name: str, part: MouthPart, seam_from: F64, seam_to: F64, scale: float, tones: dict[str, F64]
-    ) -> _Sprite:
-        colour = _tint(part, name, tones)
+    def _sprite(self, name: str, part: MouthPart, tones: dict[str, F64], own: OwnMouth | None) -> _Sprite:
+        """Make ``part`` ready: with the picture's own teeth where it shows them."""
+        mine = own is not None and name in own.edges
+        part = part.padded(OWN_MARGIN) if mine else part
+        colour = tint(part, name, tones)
         alpha = part.alpha.astype(np.float32) / 255
         if name != "tongue":
             aside = np.abs(part.origin[0] + np.arange(alpha.shape[1]) * part.pixel)
             alpha = alpha * (1 - smoothstep((aside - SIDE_FADE[0]) / SIDE_FADE[1])).astype(np.float32)
         layered = np.dstack([colour * alpha[..., None], alpha * 255]).astype(np.float32)
-        shrinkage = min(1.0, part.pixel * scale * self._unit_px * OVERSAMPLING)
+        shrinkage = min(1.0, part.pixel * self._scale * self._unit_px * OVERSAMPLING)
         height, width = (max(2, round(n * shrinkage)) for n in alpha.shape)
         small = shrink(layered, width, height)
         small = np.pad(small, ((4, 4), (4, 4), (0, 0)))
@@ -195,57 +184,127 @@ class InnerMouth:
         y = part.origin[1] + rows * part.pixel
         z = part.depth[0] + min(part.depth[1], MAX_CURVATURE) * x**2 + part.depth[2] * y.mean()
         spread = np.array([TONGUE_WIDTH if name == "tongue" else 1.0, 1.0, DEPTH_SHARE[name]])
-        arch = seam_to + scale * spread * (np.stack([x, y, z], -1) - seam_from) + [0.0, DROP[name], 0.0]
-        return _Sprite(
-            picture=np.clip(np.rint(small), 0, 255).astype(np.uint8),
-            arch=arch,
+        arch = self._seam_to + self._scale * spread * (np.stack([x, y, z], -1) - self._seam_from)
+        sprite = _Sprite(
+            picture=rounded(small),
+            arch=arch + _down(DROP[name]),
             columns=columns * width / alpha.shape[1] + 4 - 0.5,
             middle_row=height / 2 + 4 - 0.5,
             half_height=height / 2,
         )
+        if own is None or name == "tongue":
+            return sprite
+        sprite = replace(sprite, arch=sprite.arch + _down(self._to_edge(name, sprite, own)))
+        return replace(sprite, picture=self._with_own(name, sprite, own)) if mine else sprite
+
+    def _to_edge(self, name: str, sprite: _Sprite, own: OwnMouth) -> float:
+        """How far in fu ``sprite`` goes down so that its teeth bite where the picture's do, or are not seen in it."""
+        place = _pixels_of(sprite, self._seen_place(name, sprite))
+        third = sprite.picture.shape[1] // 3
+        solid = sprite.picture[:, third:-third, 3] > 128
+        _, v = own.lips.frame(place[:, third:-third][solid])
+        edge = float(np.percentile(v, 97 if name == "upper" else 3))
+        if name in own.edges:
+            return (own.edges[name] - edge) / self._view.unit_px
+        lip = own.lips.upper if name == "upper" else own.lips.lower
+        if name == "lower" and lip[len(lip) // 2] - own.edges.get("upper", -np.inf) < COVERED * self._view.unit_px:
+            return 0.0
+        away = float(lip[len(lip) // 3 : -(len(lip) // 3)].mean() - edge) / self._view.unit_px
+        return min(away, 0.0) if name == "upper" else max(away, 0.0)
+
+    def _seen_place(self, name: str, sprite: _Sprite) -> F64:
+        """Pixels (1 + ARCH_POINTS, 2) of the arch of ``sprite`` in the picture that shows the person's own teeth."""
+        moved = sprite.arch if name == "upper" else self._seen.moved(sprite.arch)
+        place = self._view.picture.project(moved + self._view.shift).astype(np.float64)
+        return place + self._offset if self._view.picture is self._avatar else place
+
+    def _with_own(self, name: str, sprite: _Sprite, own: OwnMouth) -> U8:
+        """The picture's own teeth over those of ``sprite``, premultiplied RGBA."""
+        colour, share, known = own.sample(name, _pixels_of(sprite, self._seen_place(name, sprite)))
+        mine = np.dstack([np.minimum(colour, 255) * share[..., None], share * 255])
+        return rounded(mine + sprite.picture * (1 - known)[..., None])
+
+    def _cavity_of(self, own: OwnMouth | None, tones: dict[str, F64]) -> F32:
+        """What lies behind teeth and tongue from the upper lip to the lower and along the mouth, without shade."""
+        if own is None:
+            fall = np.linspace(0, 1, ROWS)[:, None, None] * 0.9 + 0.55
+            return cast(F32, (fall * np.stack([tones["dark"], tones["dark"]])).astype(np.float32))
+        return np.minimum(own.cavity, 255)
 
     def draw(
-        self, corner: tuple[int, int], under_upper: F32, over_lower: F32, pose: NDArray[Any], chin: NDArray[Any]
+        self,
+        corner: tuple[int, int],
+        source: F32,
+        under_upper: F32,
+        over_lower: F32,
+        pose: NDArray[Any],
+        motion: NDArray[np.floating[Any]],
     ) -> U8:
         """Draw the inside as seen through an opening.
 
         Args:
             corner: Frame x and y of the window's top left pixel.
+            source: float32 (h, w, 2) px, where each pixel would come from in the portrait.
             under_upper: float32 (h, w) px that each pixel lies below the upper lip's edge.
             over_lower: float32 (h, w) px that it lies above the lower lip's edge.
             pose: (6,) head pose.
-            chin: (3,) fu, displacement of the chin from rest, before the head pose.
+            motion: (68, 3) fu, displacement of the landmarks from rest, before the head pose.
 
         Returns:
             uint8 (h, w, 4) RGBA, opaque.
         """
         height, width = under_upper.shape
         gap = np.maximum(under_upper + over_lower, 1e-3)
-        fall = np.minimum(np.maximum(under_upper / gap, 0), 1) * 0.9 + 0.55
-        picture = rounded(join(*(fall * tone for tone in self._dark)))
-        places = self._places(corner, pose, jaw_angle(chin), float(chin[0]))
+        fall = np.minimum(np.maximum(under_upper / gap, 0), 1) * np.float32(ROWS - 1)
+        column = affine(source, self._along[None].astype(np.float32))
+        picture = rounded(remap(self._cavity, join(column, fall)))
+        widest = float(gap.max())
+        ours = self._wider(widest)
+        if self._own_gap and ours > 0:
+            picture = rounded(picture + (self._dark - picture) * ours)
+        deep = DEEP_LIGHT + (1 - DEEP_LIGHT) * _step(widest / (DEEP_GAP * self._unit_px))
+        places = self._places(corner, pose, self._jaw(motion))
         x, y = (np.arange(-1, -(-count // CELL) + 1) * CELL + FIRST_NODE for count in (width, height))
         for name, place in places.items():
+            if name == "tongue" and ours <= 0:
+                continue
             nodes = _texture_nodes(self._sprites[name], place, x, y[:, None])
             where = enlarge(nodes, len(x) * CELL, len(y) * CELL)[CELL : CELL + height, CELL : CELL + width]
-            picture = over(remap(self._sprites[name].picture, where), picture)
-        unit = self._unit_px
-        light = 0.40 + 0.60 * smoothstep(gap * (1 / (0.10 * unit)))
-        for away, dimmed in ((under_upper, 0.50), (over_lower, 0.35)):
-            light *= 1 - dimmed * np.exp(np.maximum(away, 0) * (-1 / (0.018 * unit)))
-        # What light there is has come through and off the flesh: shade is warm.
-        dark = np.log(light)
-        return opaque(rounded(picture * join(*(np.exp(dark * power) for power in WARM_SHADE))))
+            shown = remap(self._sprites[name].picture, where)
+            if name == "tongue":
+                shown = rounded(shown * np.array([deep * ours] * 3 + [ours], np.float32))
+            picture = over(shown, picture)
+        return opaque(rounded(picture * _light(self._unit_px, under_upper, over_lower)))
 
-    def _places(self, corner: tuple[int, int], pose: NDArray[Any], angle: float, aside: float) -> dict[str, F64]:
+    def _wider(self, gap_px: float) -> float:
+        """How far what lies behind the teeth is ours, 0 to 1: all where much more is open than in the portrait."""
+        return _step((gap_px / self._own_gap - WIDER[0]) / (WIDER[1] - WIDER[0])) if self._own_gap else 1.0
+
+    def _jaw(self, motion: NDArray[np.floating[Any]]) -> "_Jaw":
+        """Where landmarks displaced by ``motion`` (68, 3) fu say that the jaw is."""
+        chin = motion[CHIN].mean(0)
+        angle = jaw_angle(chin)
+        turned = float(with_jaw(self._seam_to[None], angle, 0.0)[0, 1] - self._seam_to[1])
+        pulled = LIP_PULLS * max(float(motion[LOWER_LIP_MIDDLE, 1].mean()) - turned, 0.0)
+        return _Jaw(angle, float(chin[0]), pulled)
+
+    def _places(self, corner: tuple[int, int], pose: NDArray[Any], jaw: "_Jaw") -> dict[str, F64]:
         """Window pixels (1 + ARCH_POINTS, 2) of every sprite's arch, back to front."""
-        sinks = np.array([0.0, TONGUE_SINKS * max(angle, 0.0), 0.0])
-        lower = with_jaw(np.concatenate([self._sprites[name].arch for name in ("tongue", "lower")]), angle, aside)
-        lower[: 1 + ARCH_POINTS] += sinks
-        arches = np.concatenate([lower, self._sprites["upper"].arch])
-        posed = arches @ rotation_matrix(pose[:3]).T + np.asarray(pose[3:], np.float64)
+        arches = [one.arch if name == "upper" else jaw.moved(one.arch) for name, one in self._sprites.items()]
+        arches[0] = arches[0] + _down(TONGUE_SINKS * max(jaw.angle, 0.0))
+        posed = np.concatenate(arches) @ rotation_matrix(pose[:3]).T + np.asarray(pose[3:], np.float64)
         placed = self._avatar.project(posed) + (self._offset - corner)
-        return dict(zip(("tongue", "lower", "upper"), placed.reshape(3, 1 + ARCH_POINTS, 2), strict=True))
+        return dict(zip(self._sprites, placed.reshape(-1, 1 + ARCH_POINTS, 2), strict=True))
+
+
+def _light(unit: float, under_upper: F32, over_lower: F32) -> F32:
+    """How much light comes in between lips that are so far in px above and below, float32 (h, w, 3)."""
+    light = LIGHT_BASE + (1 - LIGHT_BASE) * smoothstep((under_upper + over_lower) * (1 / (LIGHT_GAP * unit)))
+    for away, dimmed in zip((under_upper, over_lower), LIP_SHADES, strict=True):
+        light *= 1 - dimmed * np.exp(np.maximum(away, 0) * (-1 / (SHADE_REACH * unit)))
+    # What light there is has come through and off the flesh: shade is warm.
+    dark = np.log(light).astype(np.float32)
+    return join(*(np.exp(dark * np.float32(power)) for power in WARM_SHADE))
 
 
 def _texture_nodes(sprite: _Sprite, place: F64, x: F64, y: F64) -> F32:
@@ -267,6 +326,49 @@ def _texture_nodes(sprite: _Sprite, place: F64, x: F64, y: F64) -> F32:
     return join(columns.astype(np.float32), rows.astype(np.float32))
 
 
+def _pixels_of(sprite: _Sprite, place: F64) -> F32:
+    """Where in the picture each pixel of ``sprite``'s texture lies, whose arch is at ``place``; as ``_texture_nodes``.
+
+    Returns:
+        float32 (h, w, 2) px.
+    """
+    top, arch = place[0], place[1:]
+    upright = (arch[ARCH_POINTS // 2] - top) / sprite.half_height
+    length = math.hypot(*upright.tolist())
+    down_x, down_y = (upright / length).tolist()
+    along = np.maximum.accumulate(arch @ [down_y, -down_x] + _RISING)
+    rows, columns = (np.arange(count) for count in sprite.picture.shape[:2])
+    across = np.interp(columns, sprite.columns, along)
+    down = np.interp(across, along, arch @ [down_x, down_y]) + ((rows - sprite.middle_row) * length)[:, None]
+    pair = np.broadcast_to(across, down.shape)
+    return join((pair * down_y + down * down_x).astype(np.float32), (down * down_y - pair * down_x).astype(np.float32))
+
+
+def _fit_error(avatar: Avatar) -> F64:
+    """Pixels (2,) from where the camera puts the closed lips to where they would meet in the picture."""
+    template = avatar.template.astype(np.float64)
+    upper, lower = avatar.source_points[[62, 66]].astype(np.float64)
+    meeting = (1 - UPPER_SHARE) * upper + UPPER_SHARE * lower
+    return cast(F64, meeting - avatar.project((template[62] + template[66]) / 2))
+
+
+def _seen_motion(avatar: Avatar) -> F64:
+    """Displacement (68, 3) fu of mouth and jaw from rest in the portrait itself."""
+    motion = np.zeros((LANDMARKS, 3))
+    for part in (JAW, MOUTH):
+        depth = avatar.template[part, 2].astype(np.float64)
+        motion[part] = at_depth(avatar.camera, avatar.source_points[part], depth) - avatar.template[part]
+    return motion
+
+
+def _down(fu: float) -> F64:
+    return np.array([0.0, fu, 0.0])
+
+
+def _step(x: float) -> float:
+    return float(smoothstep(np.array(x)))
+
+
 def jaw_angle(chin: NDArray[np.floating[Any]]) -> float:
     """Opening of the jaw in rad, from the chin's displacement (3,) fu."""
     down, back = CHIN_FROM_HINGE
@@ -279,64 +381,3 @@ def with_jaw(points: F64, angle: float, aside: float) -> F64:
     sine, cosine = np.sin(angle), np.cos(angle)
     y, z = points[:, 1] - HINGE[0], points[:, 2] - HINGE[1]
     return np.stack([points[:, 0] + aside, HINGE[0] + y * cosine - z * sine, HINGE[1] + y * sine + z * cosine], -1)
-
-
-def _tint(part: MouthPart, name: str, tones: dict[str, F64]) -> F32:
-    """The part's colours with enamel, gum and tongue brought to the portrait's tones, float32 (h, w, 3)."""
-    colour = part.colour.astype(np.float32)
-    solid = part.alpha > 200
-    if name == "tongue":
-        enamel = np.zeros(part.alpha.shape, np.float32)
-    else:
-        spread = np.ptp(colour, axis=-1) / np.maximum(colour.max(-1), 1)
-        enamel = np.clip((0.34 - spread) / 0.12, 0, 1)
-    tinted = np.zeros_like(colour)
-    for mask, target in ((enamel, tones["tooth"]), (1 - enamel, tones["gum" if name != "tongue" else "tongue"])):
-        weight = mask * solid
-        # The brighter half is what faces the viewer; the rest keeps its shading relative to it.
-        luma = colour @ LUMA
-        chosen = weight > 0.5
-        if not chosen.any():
-            continue
-        bright = chosen & (luma >= np.percentile(luma[chosen], 50))
-        gain = target / np.maximum(colour[bright].mean(0), 1)
-        tinted += mask[..., None] * colour * gain.astype(np.float32)
-    return cast(F32, np.clip(tinted, 0, 255).astype(np.float32))
-
-
-def _tones(avatar: Avatar) -> dict[str, F64]:
-    """Colours (RGB, 0..255) that the inner mouth takes from the portrait."""
-    image = blur(avatar.image, 1.0).astype(np.float64)
-
-    def at(vertices: tuple[int, ...]) -> F64:
-        place = np.clip(np.rint(avatar.mesh[list(vertices), :2]), 0, IMAGE_SIZE - 1).astype(int)
-        return cast(F64, np.median(image[place[:, 1], place[:, 0]], axis=0))
-
-    skin, lip = at(CHEEKS), at(LIPS)
-    white = _sclera(avatar)
-    skin_luma = float(skin @ LUMA)
-    if white is None:
-        white = skin / skin_luma * (skin_luma * 1.05)
-    white_luma = float(np.clip(white @ LUMA * 1.0, 0.75 * skin_luma + 14, 1.10 * skin_luma + 30))
-    hue = 0.5 * white / (white @ LUMA) + 0.5 * (0.5 * skin / skin_luma + 0.5)
-    tooth = hue * [1.03, 1.0, 0.92] * white_luma
-    red = lip / (lip @ LUMA)
-    gum = red * [1.05, 0.92, 0.92] * float(lip @ LUMA) * 0.72
-    tongue = (0.6 * red + 0.4) * [1.22, 0.86, 0.84] * float(lip @ LUMA) * 0.62
-    return {"skin": skin, "lip": lip, "tooth": np.clip(tooth, 0, 245), "gum": gum, "tongue": tongue}
-
-
-def _sclera(avatar: Avatar) -> F64 | None:
-    """Colour of the whites of the eyes, or None where too little of them is seen."""
-    seen = []
-    line = np.arange(IMAGE_SIZE, dtype=np.float32)
-    for eye, (x, y, radius) in ((slice(36, 42), avatar.irises[0]), (slice(42, 48), avatar.irises[1])):
-        inside = fill((IMAGE_SIZE, IMAGE_SIZE), avatar.source_points[eye]) > 0.99
-        away = np.hypot(line[None] - x, line[:, None] - y) > 1.15 * radius
-        seen.append(avatar.image[inside & away])
-    pixels = np.concatenate(seen).astype(np.float64)
-    if len(pixels) < 12:
-        return None
-    luma = pixels @ LUMA
-    low, high = np.percentile(luma, [55, 92])
-    return cast(F64, pixels[(luma >= low) & (luma <= high)].mean(0))

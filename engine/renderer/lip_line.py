@@ -1,7 +1,7 @@
 """The line between the lips: where the picture is cut so that the mouth can open."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,19 @@ SEARCH = 0.045
 """How far in fu from the measured line the dark seam of closed lips is looked for."""
 
 
-RIM = 0.012
+EDGE_REACH = 0.02
+"""How far in fu into the lips their edges are looked for, where they are parted."""
+LIP_BAND = (0.015, 0.05)
+"""Distance in fu from the measured edge, on the lip, that shows the lip's colour."""
+SMOOTHED = 0.02
+"""Distance in fu along the mouth over which such an edge is smoothed."""
+PINCHED = 0.02
+"""Distance in fu from a corner within which the edges are drawn to each other: beyond corners no mouth is open."""
+EDGE_HOLD = 2.0
+"""Wrong pixels that it is worth to keep the measured edge rather than to go EDGE_REACH from it."""
+CORNER = 0.08
+"""Share of the mouth's half width over which the edges run together at a corner."""
+RIM = 0.006
 """Height in fu that is cut from the edges of parted lips, but for their corners."""
 
 
@@ -100,14 +112,65 @@ def find_lip_line(avatar: Avatar, unit_px: float) -> LipLine:
     if closed:
         upper = lower = _dark_seam(avatar, centre, along, down, u, (upper + lower) / 2, SEARCH * unit_px)
     else:
+        upper, lower = np.minimum(upper, lower), np.maximum(upper, lower)
+        upper, lower = _seen_edges(avatar, centre, along, down, u, upper, lower, unit_px)
         # The rim of a parted lip is mixed with what lies behind it: it is left behind with that.
-        rim = RIM * unit_px * np.clip((1 - np.abs(u) / half_width) / 0.15, 0, 1)
-        upper, lower = np.minimum(upper, lower) - rim, np.maximum(upper, lower) + rim
+        rim = np.minimum(RIM * unit_px, 0.25 * (lower - upper))
+        upper, lower = upper - rim, lower + rim
     grid = np.stack(np.meshgrid(*[np.arange(IMAGE_SIZE, dtype=np.float64)] * 2), -1) - centre
     along_px, down_px = grid @ along, grid @ down
-    above = (down_px - np.interp(along_px, u, upper)).astype(np.float32)
-    below = above if closed else (down_px - np.interp(along_px, u, lower)).astype(np.float32)
+    pinch = np.maximum(np.abs(along_px) - half_width + PINCHED * unit_px, 0)
+    above = (down_px - np.interp(along_px, u, upper) - pinch).astype(np.float32)
+    below = (down_px - np.interp(along_px, u, lower) + pinch).astype(np.float32)
     return LipLine(centre, along, down, half_width, u, upper, lower, closed, above, below)
+
+
+def _seen_edges(
+    avatar: Avatar, centre: F64, along: F64, down: F64, u: F64, upper: F64, lower: F64, unit_px: float
+) -> tuple[F64, F64]:
+    """Edges of parted lips as the picture shows them, near the measured ones: where red gives way to dark or pale.
+
+    Where only lip is seen between the measured edges, as at the corners, they meet.
+    """
+    reach = EDGE_REACH * unit_px
+    rows = round(2 * (float((lower - upper).max()) / 2 + reach))
+    middle = (upper + lower) / 2
+    picture = blur(avatar.image.astype(np.float32), 0.6)
+    edges = []
+    for edge, side in ((upper, -1.0), (lower, 1.0)):
+        lip = _strip(picture, centre, along, down, u, edge + side * unit_px * np.linspace(*LIP_BAND, 6)[:, None])
+        lip = blur(lip.mean(0, keepdims=True), 0.06 * unit_px)
+        # From well on the lip, half a pixel a step, to the middle of the opening.
+        away = np.arange(rows) / 2 - reach
+        strip = _strip(picture, centre, along, down, u, edge - side * away[:, None])
+        lipless = _lipless(strip, lip)
+        allowed = away[:, None] <= np.abs(middle - edge)
+        wrong = np.where(allowed, 0.5 - lipless, 0.0)
+        # Lip below the edge and no lip above it are wrong by as much.
+        cost = -np.cumsum(wrong, 0) + EDGE_HOLD * (away[:, None] / reach) ** 2
+        cost = np.where(allowed | (away[:, None] < 0), cost, np.inf)
+        found = _cheapest(cost.T, 0.05, 3)
+        edges.append(edge - side * _smooth(away[found], SMOOTHED * unit_px))
+    corner = np.clip((1 - np.abs(u) / u[-1]) / CORNER, 0, 1)
+    return middle + np.minimum(edges[0] - middle, 0) * corner, middle + np.maximum(edges[1] - middle, 0) * corner
+
+
+def _strip(picture: F32, centre: F64, along: F64, down: F64, u: F64, v: F64) -> F32:
+    """The picture at places along ``u`` (K,) and heights ``v`` (rows, K) px, float32 (rows, K, 3)."""
+    where = centre + u[:, None] * along + v[..., None] * down
+    return cast(F32, remap(picture, where.astype(np.float32)))
+
+
+def _lipless(strip: F32, lip: F32) -> F32:
+    """How little of a strip (rows, K, 3) is lip, whose colour in each column is ``lip`` (1, K, 3): 0 to 1."""
+
+    def red(colour: F32) -> F32:
+        return cast(F32, (colour[..., 0] - colour[..., 1]) / np.maximum(colour[..., 0] + colour[..., 1], 16))
+
+    luma = np.array([0.3, 0.59, 0.11], np.float32)
+    darker = 1 - strip @ luma / np.maximum(lip @ luma, 1)
+    paler = 1 - red(strip) / np.maximum(red(lip), 0.02)
+    return cast(F32, np.clip(np.maximum((darker - 0.12) / 0.35, (paler - 0.15) / 0.35), 0, 1))
 
 
 def _edge(line: F64, centre: F64, along: F64, down: F64, u: F64) -> F64:
@@ -140,17 +203,26 @@ def _dark_seam(avatar: Avatar, centre: F64, along: F64, down: F64, u: F64, start
     ends = 1 - np.abs(u) / abs(u[0])
     hold = 0.35 + 6 * np.exp(-ends / 0.05)
     cost = strip / contrast + hold[:, None] * (offsets / reach) ** 2
+    return start + _smooth(offsets[_cheapest(cost, 0.12)], 2.0)
+
+
+def _cheapest(cost: F64, turn: float, most: int = 1) -> NDArray[np.int64]:
+    """Rows (columns,) of the cheapest path through ``cost`` (columns, rows).
+
+    A row up or down costs ``turn``; from column to column it goes ``most`` rows at most.
+    """
+    columns, rows = cost.shape
     best = cost[0].copy()
     came = np.zeros(cost.shape, np.int64)
-    steps = np.array([-1, 0, 1])
-    for column in range(1, len(u)):
-        options = np.stack([np.roll(best, -step) + 0.12 * abs(step) for step in steps])
-        options[0, -1] = options[2, 0] = np.inf
+    steps = np.arange(-most, most + 1)
+    for column in range(1, columns):
+        padded = np.pad(best, most, constant_values=np.inf)
+        options = np.stack([padded[most + step : most + step + rows] + turn * abs(step) for step in steps])
         pick = options.argmin(0)
-        came[column] = np.arange(len(offsets)) + steps[pick]
+        came[column] = np.arange(rows) + steps[pick]
         best = options.min(0) + cost[column]
-    path = np.empty(len(u), np.int64)
+    path = np.empty(columns, np.int64)
     path[-1] = best.argmin()
-    for column in range(len(u) - 1, 0, -1):
+    for column in range(columns - 1, 0, -1):
         path[column - 1] = came[column, path[column]]
-    return start + _smooth(offsets[path], 2.0)
+    return path

@@ -63,6 +63,30 @@ def planes(field: F32) -> tuple[F32, ...]:
     return cast(tuple[F32, ...], cv2.split(field))
 
 
+def split_into(picture: U8, out: U8) -> None:
+    """Write the channels of ``picture`` (h, w, C) to ``out`` (C, h, w), which is contiguous."""
+    for channel, plane in enumerate(out):
+        cv2.extractChannel(picture, channel, plane)
+
+
+def merge_into(planes: U8, out: U8) -> None:
+    """Write the planes (C, h, w) of a picture to ``out`` (h, w, C), whose rows are contiguous."""
+    cv2.merge([*planes], out)
+
+
+def retouch(person: U8, before: U8, after: U8) -> None:
+    """Change premultiplied RGBA ``person`` (h, w, 4) by as much as RGB ``after`` (h, w, 3) differs from ``before``.
+
+    Both show the person over the same background: where the person is half seen, so is the change.
+    """
+    alpha = cv2.cvtColor(cv2.extractChannel(person, 3), cv2.COLOR_GRAY2BGR)
+    change = cv2.multiply(
+        cv2.subtract(after, before, dtype=cv2.CV_16S), alpha.astype(np.int16), scale=1 / 255, dtype=cv2.CV_16S
+    )
+    changed = cv2.add(cv2.cvtColor(person, cv2.COLOR_BGRA2BGR), change, dtype=cv2.CV_8U)
+    cv2.mixChannels([cv2.min(changed, alpha)], [person], [0, 0, 1, 1, 2, 2])
+
+
 def join(*channels: F32) -> F32:
     """Channels (h, w) side by side, (h, w, C)."""
     return cast(F32, cv2.merge(channels))

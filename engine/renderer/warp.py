@@ -17,25 +17,31 @@ from numpy.typing import NDArray
 from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError
 from engine.renderer.canvas import Canvas, Layers, OpaqueCanvas, PersonCanvas, Window
-from engine.renderer.expression import CHIN, Expression
+from engine.renderer.expression import Expression
 from engine.renderer.geometry import COARSE_CELL, HeadMotion, fine_positions, node_pixels, ramp, smoothstep
-from engine.renderer.inner_mouth import InnerMouth, MouthLayers, load_mouth_layers
+from engine.renderer.inner_mouth import InnerMouth
 from engine.renderer.inverse import C64, as_pairs, as_points
 from engine.renderer.lids import Eye
 from engine.renderer.lip_line import find_lip_line
+from engine.renderer.mouth_layers import MouthLayers, load_mouth_layers
+from engine.renderer.opening import keep_within
 from engine.renderer.pixels import CELL, F32, U8, blend, double, extent, remap, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
 from engine.rotation import rotation_matrix
-from models.spec import IMAGE_SIZE, JAW, LANDMARKS, MOUTH, POSE_DIM
+from models.spec import IMAGE_SIZE, INNER_LIP_PAIRS, INNER_LIPS, JAW, LANDMARKS, MOUTH, POSE_DIM
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 LIP_EDGE_PX = 1.3
 """Pixels over which a lip's edge is smoothed."""
+PARTED_PX = 2.4
+"""Pixels of opening over which the inside of the mouth comes to be seen."""
 NO_REST = 0.025
 """Distance in fu between a portrait's mouth and its template's from which the portrait is not at rest."""
 UNFOLDING = 0.01
 """Closing of the upper lid from which its skin is seen to unfold."""
+
+_UPPER_INNER, _LOWER_INNER = map(list, zip(*INNER_LIP_PAIRS, strict=True))
 
 
 class WarpRenderer:
@@ -55,7 +61,7 @@ class WarpRenderer:
         self._head = HeadMotion(avatar)
         unit_px = self._head.unit_px
         self._lips = find_lip_line(avatar, unit_px)
-        self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), unit_px)
+        self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), self._lips, unit_px)
         self._eyes = (Eye(avatar, unit_px, left=False), Eye(avatar, unit_px, left=True))
         self._unit_px = unit_px
 
@@ -69,11 +75,17 @@ class WarpRenderer:
         self._origin = rest.copy()
         away = float(np.linalg.norm(avatar.source_points - rest, axis=1)[MOUTH].max())
         at_rest = self._lips.closed and away <= NO_REST * unit_px
+        self._edges_off: F32 | None = None
         if not at_rest:
             # An open or smiling mouth is no rest: its points set out from where the picture has them. What is less
             # is the fit of the template, and is left alone, so that a frame at rest is the portrait.
             for part in (MOUTH, JAW):
                 self._origin[part] = self._lips.on_edge(avatar.source_points)[part]
+            if not self._lips.closed:
+                self._edges_off = np.zeros_like(self._origin)
+                self._edges_off[INNER_LIPS] = (self._origin - avatar.source_points)[INNER_LIPS]
+                pairs = avatar.source_points[_LOWER_INNER] - avatar.source_points[_UPPER_INNER]
+                self._gap_px = float(np.linalg.norm(pairs, axis=1).mean())
         self._expression = Expression(avatar, self._lips, unit_px, None if at_rest else rest - self._origin)
         self._residual = avatar.source_points - self._origin
         self._coarse = as_points(node_pixels(COARSE_CELL))
@@ -112,7 +124,7 @@ class WarpRenderer:
             canvas = PersonCanvas(out)
         else:
             canvas = OpaqueCanvas(self._plate, out)
-        self._draw(canvas, landmarks, pose, gaze, torso, economy)
+        self.draw(canvas, landmarks, pose, gaze, torso, economy)
         return canvas.picture
 
     def render_rgba(self, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None = None) -> U8:
@@ -122,32 +134,53 @@ class WarpRenderer:
     def render_layers(self, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None = None) -> Layers:
         """Draw the person alone, with the masks of what was painted in. Arguments as for ``render``."""
         layers = Layers()
-        self._draw(layers, landmarks, pose, gaze, torso, False)
+        self.draw(layers, landmarks, pose, gaze, torso)
         return layers
 
-    def _draw(
-        self, canvas: Canvas, landmarks: Floats, pose: Floats, gaze: Floats, torso: Floats | None, economy: bool
+    def frame_points(self, landmarks: Floats) -> F32:
+        """Where a frame shows ``landmarks`` (68, 3) fu, displaced and posed: float32 (68, 2) px."""
+        return self._avatar.project(np.asarray(landmarks, np.float32)) + self._residual
+
+    def draw(
+        self,
+        canvas: Canvas,
+        landmarks: Floats,
+        pose: Floats,
+        gaze: Floats,
+        torso: Floats | None = None,
+        economy: bool = False,
     ) -> None:
-        """Paint the person and say where mouth and eyes are."""
+        """Paint the person on ``canvas`` and say where mouth and eyes are. Arguments as for ``render``."""
         landmarks = _checked("landmarks", landmarks, (LANDMARKS, 3))
         pose = _checked("pose", pose, (POSE_DIM,))
         gaze = _checked("gaze", gaze, (2,))
         torso = None if torso is None else _checked("torso", torso, (POSE_DIM,))
         displaced = (landmarks - pose[3:]) @ rotation_matrix(pose[:3]).astype(np.float32)
-        displacement = self._avatar.project(displaced) - self._origin
-        frame_points = self._avatar.project(landmarks) + self._residual
+        displacement = self._lip_motion(self._avatar.project(displaced))
+        frame_points = self.frame_points(landmarks)
 
         margin = 0.16 * self._unit_px
         mouth = _window(frame_points[MOUTH], (margin, margin), (margin, margin), CELL)
         positions, upper, lower = self._positions(pose, torso, displacement, mouth)
 
-        for band in self._visible.bands(positions):
-            nodes = positions[lattice(band)]
-            canvas.paint(band, half_sampled(self._soft, nodes) if economy else sampled(self._source, nodes))
+        self._draw_person(canvas, positions, economy)
         for eye in self._eyes:
             self._draw_eye(canvas, positions, eye, frame_points, displacement, gaze)
-        chin = (displaced - self._avatar.template)[CHIN].mean(0)
-        self._draw_mouth(canvas, mouth, (upper, lower), pose, chin)
+        self._draw_mouth(canvas, mouth, (upper, lower), frame_points, pose, displaced - self._avatar.template)
+
+    def _lip_motion(self, points: F32) -> F32:
+        """Displacement (68, 2) px that brings the landmarks to ``points``, before any head motion.
+
+        Where a portrait's lips are parted, the edges that are cut are not quite where the landmarks were measured. By
+        as much as they differ there, they may differ in a frame; less where it is less open, so that lips meet, or
+        opened wider.
+        """
+        displacement = points - self._origin
+        if self._edges_off is not None:
+            gap = np.linalg.norm(points[_LOWER_INNER] - points[_UPPER_INNER], axis=1).mean()
+            opened = float(gap) / self._gap_px
+            displacement += self._edges_off * (opened if opened < 1 else max(2 - opened, 0.0))
+        return displacement
 
     def _positions(self, pose: F32, torso: F32 | None, displacement: F32, mouth: Window) -> tuple[C64, C64, C64]:
         """Where the nodes of the frame come from in the source picture.
@@ -162,6 +195,12 @@ class WarpRenderer:
         face = self._expression.window(float(np.abs(as_pairs(head)).max()))
         head[face] = self._expression.on_face(fields, head[face] + self._coarse[face]) - self._coarse[face]
         return fine_positions(head), *self._expression.around_mouth(fields, opening)
+
+    def _draw_person(self, canvas: Canvas, positions: C64, economy: bool) -> None:
+        """Paint all of the person, as if mouth and eyes were skin as the rest is."""
+        for band in self._visible.bands(positions):
+            nodes = positions[lattice(band)]
+            canvas.paint(band, half_sampled(self._soft, nodes) if economy else sampled(self._source, nodes))
 
     def _draw_eye(self, canvas: Canvas, positions: C64, eye: Eye, points: F32, displacement: F32, gaze: F32) -> None:
         """Paint over one eye with its lids and its gaze."""
@@ -182,25 +221,29 @@ class WarpRenderer:
         canvas.paint(window, drawn)
         canvas.mark_eye(window, lids.opening)
 
-    def _draw_mouth(self, canvas: Canvas, window: Window, sides: tuple[C64, C64], pose: F32, chin: F32) -> None:
+    def _draw_mouth(
+        self, canvas: Canvas, window: Window, sides: tuple[C64, C64], points: F32, pose: F32, motion: F32
+    ) -> None:
         """Paint the lips apart, at full resolution, with the inside of the mouth between them."""
-        layers, heights = [], []
+        layers, heights, sources = [], [], []
         for side, height in zip(sides, (self._lips.above, self._lips.below), strict=True):
             source = enlarged(side)
+            sources.append(source)
             layers.append(remap(self._source, source * 2))
             heights.append(remap(height, source))
         under, over_lower = heights[0], -heights[1]
+        keep_within(window, points, under, over_lower)
         upper_share = ramp(0.5 - under * (1 / LIP_EDGE_PX))
         free = 1 - upper_share
         lower_share = free * ramp(0.5 - over_lower * (1 / LIP_EDGE_PX))
         drawn = blend(layers[0], layers[1], upper_share, lower_share)
-        parted = smoothstep((under + over_lower - 0.4) * (1 / 1.4))
+        parted = smoothstep((under + over_lower - 0.4) * (1 / PARTED_PX))
         inner_share = (free - lower_share) * parted
         part = extent(inner_share > 0)
         if part is not None:
             outer_share = (upper_share + lower_share)[part]
             corner = (window[1].start + part[1].start, window[0].start + part[0].start)
-            inside = self._inner.draw(corner, under[part], over_lower[part], pose, chin)
+            inside = self._inner.draw(corner, sources[0][part], under[part], over_lower[part], pose, motion)
             drawn[part] = blend(drawn[part], inside, outer_share, inner_share[part])
         canvas.paint(window, drawn)
         canvas.mark_mouth(window, inner_share, upper_share + lower_share)

@@ -5,9 +5,23 @@ import pytest
 
 from engine.errors import ArtefactError
 from engine.images import encode_png
-from engine.renderer.inner_mouth import InnerMouth, jaw_angle, load_mouth_layers, with_jaw
+from engine.renderer.inner_mouth import InnerMouth, jaw_angle, with_jaw
+from engine.renderer.lip_line import find_lip_line
+from engine.renderer.mouth_layers import load_mouth_layers
 
-REST = np.zeros(6, np.float32)
+REST, STILL = np.zeros(6, np.float32), np.zeros((68, 3), np.float32)
+UNIT_PX = 120.0
+
+
+def inner_mouth(avatar):
+    return InnerMouth(avatar, load_mouth_layers(), find_lip_line(avatar, UNIT_PX), UNIT_PX)
+
+
+def look(inner, corner, below, gap, motion=STILL):
+    """What is seen at ``corner`` where pixels lie ``below`` the upper lip."""
+    height, width = below.shape
+    source = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32) + corner
+    return inner.draw(corner, source.astype(np.float32), below, gap - below, REST, motion)
 
 
 def test_shipped_layers_are_small_and_whole():
@@ -52,11 +66,11 @@ def test_the_jaw_turns_about_its_hinge():
 
 
 def test_little_light_falls_through_a_narrow_opening(person):
-    inner = InnerMouth(person, load_mouth_layers(), 120.0)
+    inner = inner_mouth(person)
     below = np.tile(np.arange(3, dtype=np.float32)[:, None], (1, 20))
     corner = (246, 298)
-    narrow = inner.draw(corner, below, 2 - below, REST, np.zeros(3))
-    wide = inner.draw(corner, below + 10, 40 - below, REST, np.zeros(3))
+    narrow = look(inner, corner, below, 2)
+    wide = look(inner, corner, below + 10, 60)
     assert (narrow.shape, narrow.dtype) == ((3, 20, 4), np.uint8)
     assert (narrow[..., 3] == 255).all()
     assert narrow[..., :3].mean() < 0.7 * wide[..., :3].mean()
@@ -66,8 +80,5 @@ def test_teeth_take_the_tone_of_the_portrait(person, make_person):
     dim = make_person()
     object.__setattr__(dim, "image", (dim.image * 0.5).astype(np.uint8))
     below = np.tile(np.arange(8, dtype=np.float32)[:, None] + 2, (1, 30))
-    bright, dark = (
-        InnerMouth(who, load_mouth_layers(), 120.0).draw((241, 292), below, 30 - below, REST, np.zeros(3))
-        for who in (person, dim)
-    )
+    bright, dark = (look(inner_mouth(who), (241, 292), below, 30) for who in (person, dim))
     assert dark[..., :3].mean() == pytest.approx(0.5 * bright[..., :3].mean(), rel=0.25)

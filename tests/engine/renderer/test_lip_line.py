@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.renderer.lip_line import find_lip_line
 
+LIP = (190, 70, 70)
+
 
 def test_a_closed_mouth_is_cut_once(person):
     line = find_lip_line(person, 120.0)
     assert line.closed
-    assert np.array_equal(line.above, line.below)
+    inner = np.abs(line.frame(np.stack(np.meshgrid(np.arange(512), np.arange(512)), -1))[0]) < 0.8 * line.half_width
+    assert np.array_equal(line.above[inner], line.below[inner])
     assert line.half_width == pytest.approx(0.24 * 120, rel=0.02)
 
 
@@ -23,8 +28,30 @@ def test_parted_lips_have_two_edges(make_person):
     assert not line.closed
     centre = len(line.u) // 2
     # Each lip's edge, and the rim that is left behind.
-    assert line.upper[centre] == pytest.approx(-12 - 1.4, abs=0.8)
-    assert line.lower[centre] == pytest.approx(12 + 1.4, abs=0.8)
+    assert line.upper[centre] == pytest.approx(-12 - 0.7, abs=1.5)
+    assert line.lower[centre] == pytest.approx(12 + 0.7, abs=1.5)
     x, y = np.rint(person.source_points[62]).astype(int)
     assert line.above[y - 6, x] < 0 < line.above[y + 6, x]
     assert line.below[y + 6, x] < 0 < line.below[y + 32, x]
+
+
+def test_edges_of_parted_lips_are_where_the_picture_has_them(make_person):
+    person = make_person(gap=0.2)
+    image = person.image.copy()
+    x, y = np.rint(person.source_points[[62, 66]].mean(0)).astype(int)
+    # The lips touch beside the opening, and the upper one hangs lower than measured.
+    image[y - 14 : y + 15, x - 30 : x - 12] = LIP
+    image[y - 14 : y - 7, x - 30 : x + 31] = LIP
+    line = find_lip_line(replace(person, image=image), 120.0)
+    gap = line.lower - line.upper
+    assert gap[np.abs(line.u + 22) < 3].max() < 4
+    assert gap[np.abs(line.u - 5) < 4].min() > 14
+    assert line.upper[len(line.u) // 2 + 4] == pytest.approx(-7.7, abs=1.8)
+
+
+def test_nothing_is_open_beyond_the_corners(person, make_person):
+    for avatar in (person, make_person(gap=0.2)):
+        line = find_lip_line(avatar, 120.0)
+        u, v = line.frame(np.stack(np.meshgrid(np.arange(512), np.arange(512)), -1))
+        beyond = (np.abs(u) > line.half_width + 1) & (np.abs(v) < 40)
+        assert (line.above - line.below)[beyond].max() < 0

@@ -181,8 +181,9 @@ def test_an_open_mouth_is_brought_to_rest(make_person, motion):
     assert colour_count(person.image, inside, 60) > 400
     rest = renderer.render_layers(*motion(), AHEAD)
     assert (rest.mouth > 127).sum() < 20
-    for frame in (rest.person, renderer.render(*motion(jaw=0.2), AHEAD)):
-        assert colour_count(frame, inside, 60) <= 4
+    assert colour_count(rest.person, inside, 60) <= 4
+    # Opened again, it shows what the picture shows.
+    assert colour_count(renderer.render(*motion(jaw=0.2), AHEAD), inside, 60) > 200
 
 
 @pytest.mark.parametrize("gap", [0.02, 0.04, 0.05, 0.08])
