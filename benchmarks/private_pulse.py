@@ -30,12 +30,13 @@ _SOURCE: Final = (
     f"module-remap-source source_name={MICROPHONE} master=desk.monitor channels=1 channel_map=mono "
     "master_channel_map=front-left remix=no"
 )
-_SINK: Final = "load-module module-remap-sink master=desk channels=1 channel_map=mono remix=no"
+_SINK: Final = "module-remap-sink master=desk channels=1 channel_map=mono remix=no"
+_CABLE: Final = f"{_SINK} sink_name={CABLE} master_channel_map=front-right"
 _SCRIPT: Final = f"""
 load-module module-native-protocol-unix auth-anonymous=1
 load-module module-null-sink sink_name=desk rate=48000 channels=2 channel_map=front-left,front-right
-{_SINK} sink_name={MOUTH} master_channel_map=front-left
-{_SINK} sink_name={CABLE} master_channel_map=front-right
+load-module {_SINK} sink_name={MOUTH} master_channel_map=front-left
+load-module {_CABLE}
 load-module {_SOURCE}
 """
 _PATIENCE_S: Final = 10.0
@@ -86,13 +87,13 @@ def pactl(*words: str) -> str:
     return subprocess.run(["pactl", *words], capture_output=True, text=True, check=False).stdout
 
 
-def unplug() -> None:
-    """Take the microphone away."""
+def unplug(name: str) -> None:
+    """Take the microphone or the cable away."""
     for line in pactl("list", "short", "modules").splitlines():
-        if MICROPHONE in line:
+        if f"_name={name} " in f"{line} ":
             pactl("unload-module", line.split("\t")[0])
 
 
-def plug() -> None:
+def plug(name: str) -> None:
     """Give it back."""
-    pactl("load-module", *_SOURCE.split(" "))
+    pactl("load-module", *{MICROPHONE: _SOURCE, CABLE: _CABLE}[name].split(" "))

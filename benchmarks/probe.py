@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.care import Care
 from engine.controls import Face
 from engine.lanes import FrameRenderer
 from models.spec import INNER_LIP_PAIRS
@@ -29,9 +30,9 @@ class ProbeRenderer:
         """Frames that are drawn at once."""
         return self._renderer.workers
 
-    async def render(self, face: Face, economy: bool = False) -> NDArray[np.uint8]:
+    async def render(self, face: Face, care: Care = Care.FULL) -> NDArray[np.uint8]:
         """The picture with its mark."""
-        picture = (await self._renderer.render(face, economy)).copy()
+        picture = (await self._renderer.render(face, care)).copy()
         write_opening(picture, opening_of(face.landmarks))
         return picture
 

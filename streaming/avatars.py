@@ -49,3 +49,20 @@ def resolve_avatar(wanted: str | Path, folder: Path = AVATARS) -> Avatar:
     photo = load_photo(path)
     provenance = {"source": path.name, "licence": "the user's own"}
     return build_avatar(photo.rgb, alpha=photo.alpha, name=path.stem, provenance=provenance)
+
+
+def file_of(wanted: Path) -> Path | None:
+    """Where an avatar that was resolved from a path is written to when it is changed.
+
+    Args:
+        wanted: An ``.avatar`` file, an avatar's folder, or a picture.
+
+    Returns:
+        The file or folder itself; of a picture the ``.avatar`` file beside it, or None where there already is one,
+        which somebody else made.
+    """
+    path = wanted.resolve()
+    if path.is_dir() or path.suffix == ".avatar":
+        return path
+    beside = path.with_suffix(".avatar")
+    return None if beside.exists() else beside

@@ -162,6 +162,7 @@ class Desk:
                 "fps": config.fps,
                 "lookahead": config.lookahead,
                 "latency": config.latency,
+                "renderer": config.renderer,
                 "jitter_ms": config.microphone.jitter_ms,
             }
         )
@@ -226,6 +227,11 @@ class Desk:
         told = None if shown is None else lambda ticks, at_ns: shown(name, ticks, at_ns)
         self.screens.append(ScreenThread(screen, self._room.backdrop, self._due_ns, self._clock.now_ns, told))
 
+    def watch(self) -> Feed:
+        """All that the session gives from now on, for whoever measures it; known once it is open."""
+        assert self._room is not None
+        return self._room.watch()
+
     def forget(self) -> None:
         """Nothing waits here to be pushed."""
 
@@ -282,6 +288,7 @@ class Desk:
                 "peak_db": round(level.peak_db, 1),
                 "clipped": level.clipped,
                 "gain_db": self.microphone.gain_db,
+                "gate_db": self.config.gate.threshold_db if self.config.gate.on else None,
                 "muted": self.microphone.muted,
                 "push_to_talk": self.microphone.push_to_talk,
                 "heard": self.microphone.heard,

@@ -138,19 +138,7 @@ class PortAudioHost:
             stream.beat(time.currentTime - time.inputBufferAdcTime - frames / rate, bool(status.input_overflow))
             on_sound(data, rate)
 
-        def make() -> Any:
-            return self._library.InputStream(
-                device=self._number(device),
-                samplerate=rate,
-                channels=channels,
-                blocksize=rate * BLOCK_MS // 1000,
-                dtype="float32",
-                latency="low",
-                callback=heard,
-                finished_callback=stream.finish,
-            )
-
-        return self._start(device, stream, make)
+        return self._start(self._library.InputStream, device, stream, heard, rate, channels)
 
     def open_output(self, device: Device, fill: Fill) -> "_Stream":
         """Open an output: 48 kHz, the voice on every channel, in blocks of 10 ms.
@@ -158,26 +146,13 @@ class PortAudioHost:
         Raises:
             DeviceError: It cannot be opened.
         """
-        channels = min(2, device.channels)
         stream = _Stream(steady=True)
 
         def wanted(data: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
             stream.beat(time.outputBufferDacTime - time.currentTime, bool(status.output_underflow))
             data[:] = fill(frames, stream.latency_ms)[:, None]
 
-        def make() -> Any:
-            return self._library.OutputStream(
-                device=self._number(device),
-                samplerate=MEDIA_HZ,
-                channels=channels,
-                blocksize=MEDIA_HZ * BLOCK_MS // 1000,
-                dtype="float32",
-                latency="low",
-                callback=wanted,
-                finished_callback=stream.finish,
-            )
-
-        return self._start(device, stream, make)
+        return self._start(self._library.OutputStream, device, stream, wanted, MEDIA_HZ, min(2, device.channels))
 
     def close(self) -> None:
         """Close all streams; closing twice is legal."""
@@ -185,11 +160,30 @@ class PortAudioHost:
             stream.close()
         self._open = []
 
-    def _start(self, device: Device, stream: "_Stream", make: Callable[[], Any]) -> "_Stream":
+    def _start(
+        self,
+        kind: Callable[..., Any],
+        device: Device,
+        stream: "_Stream",
+        callback: Callable[[NDArray[np.float32], int, Any, Any], None],
+        rate_hz: int,
+        channels: int,
+    ) -> "_Stream":
+        """Open PortAudio's stream of that kind, float32 in blocks of 10 ms, and start it."""
         try:
             chosen = pulse.chosen(device) if device.host == pulse.HOST else contextlib.nullcontext()
             with chosen, _new_threads_keep_time():
-                stream.carry(make())
+                opened = kind(
+                    device=self._number(device),
+                    samplerate=rate_hz,
+                    channels=channels,
+                    blocksize=rate_hz * BLOCK_MS // 1000,
+                    dtype="float32",
+                    latency="low",
+                    callback=callback,
+                    finished_callback=stream.finish,
+                )
+                stream.carry(opened)
             stream.settle()
         except (self._library.PortAudioError, ValueError, OSError) as error:
             stream.close()

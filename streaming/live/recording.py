@@ -28,7 +28,7 @@ Lay = Callable[[Picture, int], Picture]
 
 
 class Writer(Protocol):
-    """Writes one file: see ``streaming.media_out.Mp4Writer``."""
+    """Writes one file: see ``streaming.media_writer.MediaWriter``."""
 
     def write_frame(self, picture: NDArray[np.uint8]) -> None:
         """Show a picture next."""

@@ -12,7 +12,7 @@ from engine.lanes import Picture, ThreadLane
 from engine.portrait.photo import load_photo
 from engine.renderer.pixels import shrink
 from models.spec import IMAGE_SIZE
-from streaming.avatars import resolve_avatar, shipped_avatars
+from streaming.avatars import file_of, resolve_avatar, shipped_avatars
 from streaming.live.audio_host import AudioHost
 from streaming.live.desk import Desk, OnShown
 from streaming.live.live_config import LiveConfig
@@ -123,7 +123,7 @@ def _keep_avatars(gallery: Gallery, config: LiveConfig) -> str:
         if wanted not in shipped:
             avatar: Avatar = resolve_avatar(wanted)
             key = Path(wanted).stem
-            gallery.keep(key, avatar)
+            gallery.keep(key, avatar, file_of(Path(wanted)))
         first = first or key
     return first
 

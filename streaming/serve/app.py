@@ -10,6 +10,7 @@
 ``/ws/{session}``                        see ``socket_door``
 ``/ws/{session}/pictures``               see ``picture_doors``
 ``/desk``, ``/obs``                      the pages of ``mien live``
+``/points``                              the page where an avatar's points are corrected, and ``points_doors``
 ======================================  ==============================================================================
 """
 
@@ -31,7 +32,7 @@ from engine.engine import Engine
 from engine.errors import MienError
 from engine.lanes import ThreadLane
 from engine.scheduling import Role
-from streaming.serve import picture_doors, rest_doors, socket_doors, watch_doors, whip_doors
+from streaming.serve import picture_doors, points_doors, rest_doors, socket_doors, watch_doors, whip_doors
 from streaming.serve.config import ServeConfig, split_ice
 from streaming.serve.gallery import Gallery
 from streaming.serve.guard import FAULT, LOOPBACK, Doors, Guard
@@ -133,7 +134,7 @@ def _engine(config: ServeConfig, clock: Clock) -> Engine:
     from engine.artefacts.bundle import load_bundle
 
     bundle = None if config.bundle is None else load_bundle(config.bundle)
-    return Engine(bundle, clock=clock, beside=_CALL_CORES)
+    return Engine(bundle, clock=clock, renderer=config.renderer, device=config.device, beside=_CALL_CORES)
 
 
 def _application(server: Server, page: Path) -> FastAPI:
@@ -150,11 +151,12 @@ def _application(server: Server, page: Path) -> FastAPI:
     app.add_exception_handler(Exception, _fail)
     app.include_router(watch_doors.router(server.engine, server.rooms))
     app.include_router(rest_doors.router(server.rooms, with_token=server.config.token is not None))
+    app.include_router(points_doors.router(server.rooms, with_token=server.config.token is not None))
     app.include_router(whip_doors.router(server.rooms, server.config.ice_servers))
     app.include_router(picture_doors.router(server.rooms, server.lanes[0]))
     app.include_router(socket_doors.router(server.rooms, server.clock))
     if page.is_dir():
-        for name in ("desk", "obs"):
+        for name in ("desk", "obs", "points"):
             app.add_api_route(f"/{name}", _page(page / f"{name}.html"), include_in_schema=False)
         app.mount("/", StaticFiles(directory=page, html=True), name="page")
     return app

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from engine.backends.devices import DEVICES
 from engine.errors import ConfigError
 from streaming.serve.config import ServeConfig
 
@@ -31,6 +32,12 @@ def serve(
     codec: Annotated[str, typer.Option(help="Of the picture: VP8 or H264.")] = "VP8",
     drain_s: Annotated[float, typer.Option(help="After SIGTERM, how long sessions may go on.")] = 10.0,
     bundle: Annotated[Path | None, typer.Option(help="Networks trained elsewhere.", metavar="FOLDER")] = None,
+    renderer: Annotated[
+        str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.", metavar="NAME")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help=f"What computes: {', '.join(DEVICES)}; see docs/gpu.md.", metavar="NAME")
+    ] = "cpu",
     probe: Annotated[bool, typer.Option("--probe", help="Draw time blocks into the picture, to measure with.")] = False,
 ) -> None:
     """Serve live avatars over WebRTC and WebSocket, until Ctrl-C or SIGTERM."""
@@ -50,6 +57,8 @@ def serve(
                 "codec": codec,
                 "drain_s": drain_s,
                 "bundle": bundle,
+                "renderer": renderer,
+                "device": device,
                 "probe": probe,
             }
         )

@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from engine.artefacts.bundle import RendererName
+from engine.backends.devices import Device
 from streaming.serve.guard import LOOPBACK
 from streaming.serve.media.encoders import VideoCodec
 
@@ -31,6 +33,8 @@ class ServeConfig(BaseModel):
         probe: Whether time blocks are drawn into the picture; see ``streaming.serve.probe``.
         drain_s: After SIGTERM, how long running sessions may go on.
         bundle: Networks that were trained elsewhere.
+        renderer: What draws where a session does not say; by default the bundle's best that there is room for.
+        device: What computes; see ``engine.backends.devices``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +51,8 @@ class ServeConfig(BaseModel):
     probe: bool = False
     drain_s: float = Field(10.0, ge=0, le=3600)
     bundle: Path | None = None
+    renderer: RendererName | None = None
+    device: Device = "cpu"
 
     @property
     def on_loopback(self) -> bool:

@@ -6,6 +6,7 @@ from streaming.serve.messages import Failure
 
 _TEXTS: Final = {
     400: "It cannot be used as it is; the message says why.",
+    403: "It may not be changed from here.",
     404: "There is none of that name.",
     406: "The offer cannot be met.",
     409: "The session's mode does not allow it.",
@@ -17,6 +18,7 @@ _TEXTS: Final = {
     428: "If-Match is missing.",
     501: "The server lacks an extra.",
     503: "There is no place now; see Retry-After.",
+    507: "The file cannot be written.",
 }
 
 

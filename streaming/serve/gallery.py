@@ -7,8 +7,11 @@ import secrets
 from collections import OrderedDict
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from engine.artefacts.avatar import Avatar, load_avatar
+import numpy as np
+
+from engine.artefacts.avatar import Avatar, load_avatar, save_avatar
 from engine.errors import MissingExtraError
 from engine.images import encode_png
 from engine.lanes import Lane
@@ -37,6 +40,7 @@ class Gallery:
         self._shipped = shipped_avatars(folder)
         self._opened: dict[str, Avatar] = {}
         self._own: dict[str, Avatar] = {}
+        self._files: dict[str, Path] = {}
         self._made: OrderedDict[str, Avatar] = OrderedDict()
         self._building = asyncio.Lock()
 
@@ -71,7 +75,7 @@ class Gallery:
             RequestError: 404: there is none.
         """
         avatar = await self.load(key)
-        return await self._lane.run(encode_png, avatar.image)
+        return await self._lane.run(_draw, avatar)
 
     async def make(self, data: bytes, name: str) -> AvatarView:
         """An avatar of a visitor's picture; one is made at a time.
@@ -87,15 +91,54 @@ class Gallery:
         """
         if len(data) > MAX_UPLOAD_BYTES:
             raise RequestError(413, f"A picture has at most {MAX_UPLOAD_BYTES >> 20} MB: save a smaller one.")
-        if self._building.locked():
-            raise RequestError(503, "Another avatar is being made: try again in a moment.", {"Retry-After": "10"})
+        self._refuse_while_building()
         async with self._building:
             avatar = await self._lane.run(_build, data, _plain(name))
         return self._view(self.add(avatar), avatar.name)
 
-    def keep(self, key: str, avatar: Avatar) -> None:
-        """Offer an avatar of this machine's own under a name, in the place of any that had it."""
+    def keep(self, key: str, avatar: Avatar, file: Path | None = None) -> None:
+        """Offer an avatar of this machine's own under a name, in the place of any that had it.
+
+        Args:
+            key: Its id.
+            avatar: The avatar.
+            file: Where it is written to when its points are corrected.
+        """
         self._own[key] = avatar
+        if file is not None:
+            self._files[key] = file
+
+    def locked(self, key: str) -> str | None:
+        """Why an avatar's points cannot be corrected; None if they can."""
+        if key in self._made or key in self._own:
+            return None
+        return "This avatar ships with Mien and stays as it is: make one of a picture of yours."
+
+    def file(self, key: str) -> Path | None:
+        """Where an avatar is written to when its points are corrected; None for one that is kept in memory alone."""
+        return self._files.get(key)
+
+    async def correct(self, key: str, points: list[tuple[float, float]]) -> Avatar:
+        """Put an avatar's 68 points elsewhere, and write it to its file if it has one.
+
+        Args:
+            key: Its id.
+            points: px in its picture.
+
+        Raises:
+            RequestError: 404: there is no such avatar; 403: it is not to be changed; 503: another one is being made.
+            PortraitError: They are no face's.
+            OutputError: The file cannot be written; the avatar stays as it was.
+        """
+        avatar = await self.load(key)
+        why = self.locked(key)
+        if why is not None:
+            raise RequestError(403, why)
+        self._refuse_while_building()
+        async with self._building:
+            corrected = await self._lane.run(_correct, avatar, points, self._files.get(key))
+        (self._made if key in self._made else self._own)[key] = corrected
+        return corrected
 
     def add(self, avatar: Avatar) -> str:
         """Offer another avatar; gives its id."""
@@ -105,9 +148,18 @@ class Gallery:
             self._made.popitem(last=False)
         return key
 
+    def _refuse_while_building(self) -> None:
+        if self._building.locked():
+            raise RequestError(503, "Another avatar is being made: try again in a moment.", {"Retry-After": "10"})
+
     @staticmethod
     def _view(key: str, name: str) -> AvatarView:
-        return AvatarView(id=key, name=name, picture=f"/api/avatars/{key}/picture.png")
+        return AvatarView(id=key, name=name, picture=picture_path(key))
+
+
+def picture_path(key: str) -> str:
+    """Where an avatar's picture is."""
+    return f"/api/avatars/{quote(key, safe='')}/picture.png"
 
 
 def _plain(name: str) -> str:
@@ -128,3 +180,20 @@ def _build(data: bytes, name: str) -> Avatar:
     photo = decode_photo(data, "The picture")
     provenance = {"source": "upload", "licence": "the visitor's own"}
     return build_avatar(photo.rgb, alpha=photo.alpha, name=name, provenance=provenance)
+
+
+def _draw(avatar: Avatar) -> bytes:
+    """On the lane: the picture that an avatar was made of, as PNG."""
+    from engine.portrait.preview import composed
+
+    return encode_png(composed(avatar))
+
+
+def _correct(avatar: Avatar, points: list[tuple[float, float]], file: Path | None) -> Avatar:
+    """On the lane: the avatar with other points, written."""
+    from engine.portrait.correct import correct_points
+
+    corrected = correct_points(avatar, np.array(points, np.float64))
+    if file is not None:
+        save_avatar(corrected, file)
+    return corrected

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.artefacts.bundle import RendererName
 from engine.intake import Mode
+from models.spec import LANDMARKS
 
 
 class Message(BaseModel):
@@ -26,6 +28,7 @@ class NewSession(Message):
         latency: L in ms, or ``auto`` for the smallest that this machine holds.
         jitter_ms: Of a live voice, by how much the network may delay one packet more than another; part of L.
         seed: Of the head's motion.
+        renderer: ``warp``, ``lite`` or ``paper``; by default the server's.
     """
 
     avatar: str = Field(min_length=1, max_length=100)
@@ -37,6 +40,7 @@ class NewSession(Message):
     latency: float | Literal["auto"] = "auto"
     jitter_ms: float = Field(40.0, ge=0, le=200)
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    renderer: RendererName | None = None
 
 
 class ControlValues(Message):
@@ -171,6 +175,40 @@ class AvatarView(Message):
     id: str
     name: str
     picture: str
+
+
+class PointsView(Message):
+    """What an avatar's picture was understood to show, px in the picture of 512x512.
+
+    Attributes:
+        id: Of the avatar.
+        name: For people.
+        picture: Where its picture is.
+        points: The 68 landmarks, in iBUG's order.
+        lines: Which of them make a line, and whether it is closed.
+        outline: Closed lines about the person, where the matte is half opaque.
+        irises: Centre and radius of the right and the left one.
+        rest: The landmarks as they lie when the face is at rest.
+        file: Where it is written when points are saved; None for an avatar that is kept in memory alone.
+        locked: Why its points cannot be corrected; None if they can.
+    """
+
+    id: str
+    name: str
+    picture: str
+    points: list[tuple[float, float]]
+    lines: list[tuple[list[int], bool]]
+    outline: list[list[tuple[float, float]]]
+    irises: list[tuple[float, float, float]]
+    rest: list[tuple[float, float]]
+    file: str | None
+    locked: str | None
+
+
+class NewPoints(Message):
+    """The 68 landmarks as somebody has put them, px in the picture of 512x512."""
+
+    points: list[tuple[float, float]] = Field(min_length=LANDMARKS, max_length=LANDMARKS)
 
 
 class StyleView(Message):

@@ -221,6 +221,7 @@ class Rooms:
             latency=asked.latency,
             mode=asked.mode,
             seed=asked.seed,
+            renderer=asked.renderer,
             sound_ahead_ms=own.sound_ahead_ms if own else _SOUND_AHEAD_MS,
             gate=own.gate if own else None,
             transparent=own is not None,

@@ -5,13 +5,12 @@ from typing import Final
 
 from engine.artefacts.style import Style, load_style
 from engine.lanes import Lane
-from streaming.avatars import AVATARS
 from streaming.serve.messages import StyleView
 from streaming.serve.serve_errors import RequestError
+from streaming.styles import PLAIN, STYLES, shipped_styles
 
-STYLES: Final = AVATARS.parent / "styles"
-NO_STYLE: Final = "none"
-"""The id of no style: to move as the bundle was taught."""
+NO_STYLE: Final = PLAIN
+"""The id of no style."""
 
 
 class Wardrobe:
@@ -25,7 +24,7 @@ class Wardrobe:
             folder: Of the styles that ship.
         """
         self._lane = lane
-        self._shipped = {path.stem: path for path in sorted(folder.glob("*.style")) if path.stem != NO_STYLE}
+        self._shipped = shipped_styles(folder)
         self._opened: dict[str, Style] = {}
 
     def views(self) -> list[StyleView]:

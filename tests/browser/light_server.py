@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.artefacts.avatar import Avatar
 from engine.budget import Measurement
+from engine.care import Care
 from engine.clock import Clock
 from engine.controls import Face
 from engine.engine import Engine
@@ -32,7 +33,7 @@ class PaintedMouth:
     def __init__(self, avatar: Avatar) -> None:
         self.portrait = avatar.image
 
-    async def render(self, face: Face, economy: bool = False) -> np.ndarray:
+    async def render(self, face: Face, care: Care = Care.FULL) -> np.ndarray:
         opening = float(face.landmarks[LIP, 1] - face_template()[LIP, 1])
         picture = self.portrait.copy()
         cv2.ellipse(picture, MOUTH, (28, 3 + round(30 * min(1.0, max(0.0, opening)))), 0, 0, 360, (60, 20, 20), -1)

@@ -36,6 +36,7 @@ class Workers(FakeRenderer):
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "load_bundle", lambda path: path)
+    monkeypatch.setattr(render, "pick_renderer", lambda bundle, name: None)
     monkeypatch.setattr(render, "Pipeline", Pipeline)
     monkeypatch.setattr(render, "WorkerRenderer", Workers)
 
@@ -163,6 +164,7 @@ class SlowWorkers(Workers):
         return super().render(*motion)
 
 render.load_bundle, render.Pipeline, render.WorkerRenderer = (lambda path: path), Pipeline, SlowWorkers
+render.pick_renderer = lambda bundle, name: None
 cli.main()
 """
 

@@ -37,6 +37,7 @@ class Pipeline(FakePipeline):
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but the networks and the renderer."""
     monkeypatch.setattr(render, "load_bundle", lambda path: path)
+    monkeypatch.setattr(render, "pick_renderer", lambda bundle, name: None)
     monkeypatch.setattr(render, "Pipeline", Pipeline)
     monkeypatch.setattr(render, "WorkerRenderer", Workers)
 

@@ -55,7 +55,9 @@ class Backdrop:
             ConfigError: There is no such background.
         """
         if background == "image" and self._image is None:
-            raise ConfigError("There is no background picture: name one with --image, or in the configuration.")
+            raise ConfigError(
+                "There is no background picture: give its path to --background, or name it in the configuration."
+            )
         still = None
         if background.startswith("#") or background == TRANSPARENT:
             still = _plain(_GREEN if background == TRANSPARENT else background)

@@ -55,6 +55,10 @@ export const styles = () => data("GET", "/api/styles");
 export const picture = async (avatar) => (await request("GET", avatar.picture ?? pictureOf(avatar.id))).blob();
 const pictureOf = (id) => `/api/avatars/${encodeURIComponent(id)}/picture.png`;
 
+const pointsOf = (id) => `/api/avatars/${encodeURIComponent(id)}/points`;
+export const points = (id) => data("GET", pointsOf(id));
+export const putPoints = (id, moved) => data("PUT", pointsOf(id), { json: { points: moved } });
+
 export function makeAvatar(file) {
   const body = new FormData();
   body.append("picture", file);

@@ -48,6 +48,8 @@ function showDesk({ microphone, voice, screens, recording, background, avatar, s
   $("device").textContent =
     microphone.state === "open" ? microphone.name : `Waiting for the microphone: ${microphone.why}`;
   $("level").value = Math.max(-60, microphone.rms_db);
+  $("level").low = microphone.gate_db ?? -60;
+  $("level").title = microphone.gate_db === null ? "" : `The gate opens at ${microphone.gate_db} dB`;
   press($("mute"), microphone.muted);
   press($("ptt"), microphone.push_to_talk);
   $("talk").disabled = !microphone.push_to_talk;
@@ -61,6 +63,7 @@ function showDesk({ microphone, voice, screens, recording, background, avatar, s
   if (voice && voice.state !== "open") ends.push(`The voice's output: ${voice.why}`);
   $("screens").textContent = ends.join(" ");
   fill($("avatars"), avatar);
+  $("points").href = `points?avatar=${encodeURIComponent(avatar)}`;
   fill($("styles"), style);
   fill($("background"), background.startsWith("#") ? "colour" : background);
   $("colour-row").hidden = $("background").value !== "colour";

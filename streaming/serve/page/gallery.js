@@ -40,6 +40,7 @@ export class Gallery extends EventTarget {
     kept.set("avatar", id);
     const radio = [...$("gallery").querySelectorAll("input")].find((input) => input.value === id);
     if (radio) radio.checked = true;
+    $("points").href = `points?avatar=${encodeURIComponent(id)}${location.hash}`;
     this.#still();
     this.dispatchEvent(new CustomEvent("choose", { detail: { quiet } }));
   }

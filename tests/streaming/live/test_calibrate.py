@@ -50,3 +50,9 @@ def test_gain_never_lets_a_peak_clip() -> None:
 def test_a_voice_that_drowns_in_its_room_is_told() -> None:
     with pytest.raises(AudioError, match="come nearer"):
         settled(-30, -28)
+
+
+def test_a_microphone_that_is_muted_is_told() -> None:
+    silence = Heard(np.zeros(3 * RATE, np.float32), RATE)
+    with pytest.raises(AudioError, match="not muted"):
+        settle(silence, silence)

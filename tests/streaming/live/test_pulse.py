@@ -20,7 +20,8 @@ from streaming.live.portaudio import PortAudioHost
 from streaming.live.run_desk import run_desk
 from streaming.serve.app import Server, create_server
 from streaming.serve.config import ServeConfig
-from tests.streaming.serve.serve_fakes import PATIENCE_S, broken_sessions, cheap_engine, stood_still
+from tests.standstill import run_again_if_it_stood_still
+from tests.streaming.serve.serve_fakes import PATIENCE_S, cheap_engine, excused
 
 SCRIPT = """
 load-module module-native-protocol-unix auth-anonymous=1
@@ -183,11 +184,8 @@ def play(script: Callable[[Desk], Awaitable[None]], config: LiveConfig) -> None:
             end.set()
             await running
 
-    for _ in range(3):
-        with broken_sessions() as told:
-            try:
-                return asyncio.run(main())
-            except Exception:
-                if not stood_still(told):
-                    raise
-    pytest.skip("this machine stands still for seconds at a time")
+    async def attempt() -> None:
+        with excused(Exception):
+            await main()
+
+    run_again_if_it_stood_still(attempt)

@@ -11,12 +11,12 @@ from typing import Any
 import av
 import httpx
 import numpy as np
-import pytest
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from engine.artefacts.avatar import Avatar
 from engine.budget import Measurement
+from engine.care import Care
 from engine.clock import NS_PER_S, Clock, MonotonicClock
 from engine.controls import Face
 from engine.engine import Engine
@@ -25,6 +25,7 @@ from streaming.serve.config import ServeConfig
 from streaming.serve.throttle import Rate
 from tests.bundles import face_template
 from tests.engine.session_fakes import LIP, FakePipeline
+from tests.standstill import StoodStill, run_again_if_it_stood_still
 
 ORIGIN = "http://127.0.0.1:8000"
 PATIENCE_S = 40.0
@@ -36,7 +37,7 @@ class GreyRenderer:
 
     workers = 2
 
-    async def render(self, face: Face, economy: bool = False) -> np.ndarray:
+    async def render(self, face: Face, care: Care = Care.FULL) -> np.ndarray:
         opening = float(face.landmarks[LIP, 1] - face_template()[LIP, 1])
         return np.full((512, 512, 3), round(60 + 180 * min(1.0, max(0.0, opening))), np.uint8)
 
@@ -178,13 +179,13 @@ async def caller(voice: MediaStreamTrack | None = None, *, shown: bool = True) -
 Script = Callable[[httpx.AsyncClient, Server], Awaitable[None]]
 
 
-class StoodStill(Exception):
-    """The machine gave the test no time for seconds, and the engine ended the session, as it must."""
-
-
 @contextmanager
-def broken_sessions() -> Iterator[list[str]]:
-    """What ended sessions meanwhile, in the engine's words."""
+def excused(*failures: type[Exception]) -> Iterator[None]:
+    """These failures are the machine's, if it stood still meanwhile and nothing else ended a session.
+
+    Raises:
+        StoodStill: They were.
+    """
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -195,14 +196,13 @@ def broken_sessions() -> Iterator[list[str]]:
     listener, logger = Listener(), logging.getLogger("streaming.serve.room")
     logger.addHandler(listener)
     try:
-        yield told
+        yield
+    except failures as error:
+        if told and all("the process stood still" in words for words in told):
+            raise StoodStill from error
+        raise
     finally:
         logger.removeHandler(listener)
-
-
-def stood_still(told: list[str]) -> bool:
-    """Whether it was the machine, and nothing else, that ended sessions."""
-    return bool(told) and all("the process stood still" in words for words in told)
 
 
 def play(script: Script, **changes: Any) -> None:
@@ -210,18 +210,8 @@ def play(script: Script, **changes: Any) -> None:
 
     async def main() -> None:
         server = make_server(**changes)
-        with broken_sessions() as told:
-            try:
-                async with visiting(server) as client:
-                    await script(client, server)
-            except (AssertionError, KeyError) as error:
-                if stood_still(told):
-                    raise StoodStill from error
-                raise
+        with excused(AssertionError, KeyError):
+            async with visiting(server) as client:
+                await script(client, server)
 
-    for _ in range(3):
-        try:
-            return asyncio.run(main())
-        except StoodStill:
-            continue
-    pytest.skip("this machine stands still for seconds at a time")
+    run_again_if_it_stood_still(main)

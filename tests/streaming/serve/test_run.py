@@ -88,9 +88,10 @@ def test_options_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "run_server", seen.append)
     turn = "turn:me:secret@example.net:3478?transport=tcp"
     arguments = ["--host", "::", "--token", "open-sesame", "--ice-server", "stun:example.net", "--ice-server", turn]
-    assert mien(["serve", *arguments, "--origin", "*", "--probe", "--idle-s", "5"]) == 0
+    assert mien(["serve", *arguments, "--origin", "*", "--probe", "--idle-s", "5", "--renderer", "lite"]) == 0
     (config,) = seen
     assert config.probe and config.origins == ("*",) and config.idle_s == 5 and not config.on_loopback
+    assert config.renderer == "lite"
     assert [split_ice(server) for server in config.ice_servers] == [
         ("stun:example.net", None, None),
         ("turn:example.net:3478?transport=tcp", "me", "secret"),

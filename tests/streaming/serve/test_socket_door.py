@@ -16,15 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from streaming.serve.app import Server
 from streaming.serve.config import ServeConfig
 from streaming.serve.run import serve
-from tests.streaming.serve.serve_fakes import (
-    PATIENCE_S,
-    StoodStill,
-    begin,
-    broken_sessions,
-    make_server,
-    stood_still,
-    until,
-)
+from tests.standstill import run_again_if_it_stood_still
+from tests.streaming.serve.serve_fakes import PATIENCE_S, begin, excused, make_server, until
 
 
 @asynccontextmanager
@@ -55,22 +48,12 @@ def play_socket(script: Callable[[ClientConnection, httpx.AsyncClient, Server], 
     async def main() -> None:
         async with listening() as (client, server, sockets):
             session = await begin(client, **asked)
-            with broken_sessions() as told:
-                try:
-                    async with connect(f"{sockets}/{session}") as socket:
-                        await script(socket, client, server)
-                    await until(lambda: not server.rooms.get(session).sockets, "the socket is gone")
-                except (AssertionError, websockets.ConnectionClosed, KeyError) as error:
-                    if stood_still(told):
-                        raise StoodStill from error
-                    raise
+            with excused(AssertionError, websockets.ConnectionClosed, KeyError):
+                async with connect(f"{sockets}/{session}") as socket:
+                    await script(socket, client, server)
+                await until(lambda: not server.rooms.get(session).sockets, "the socket is gone")
 
-    for _ in range(3):
-        try:
-            return asyncio.run(main())
-        except StoodStill:
-            continue
-    pytest.skip("this machine stands still for seconds at a time")
+    run_again_if_it_stood_still(main)
 
 
 async def answer(socket: ClientConnection, kind: str) -> dict[str, Any]:
