@@ -11,7 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -101,16 +101,26 @@ def load_bank(file: Path, device: torch.device) -> Tensor:
         raise ConfigError(f"{file} is damaged: it must hold the manifold's bank.") from error
 
 
+Losses: TypeAlias = Callable[["Trainer"], dict[str, Tensor]]
+"""Gives named losses of a step; their ``total`` is minimised."""
+
+
 class Trainer:
     """Runs a recipe's steps with checkpoints.
 
     Args:
         config: The recipe's options.
         modules: Name -> module; their parameters are trained, their states are checkpointed.
-        schedule: ``cosine`` decay to a tenth, after the warm-up.
+        rivals: Modules of an adversarial recipe that are trained against the others, by an optimiser of their own, each
+            step after them.
     """
 
-    def __init__(self, config: RecipeConfig, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        config: RecipeConfig,
+        modules: Mapping[str, nn.Module],
+        rivals: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.config = config
@@ -118,6 +128,11 @@ class Trainer:
         self.modules = {name: module.to(self.device) for name, module in modules.items()}
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99))
+        self.rivals = {name: module.to(self.device) for name, module in (rivals or {}).items()}
+        against = [p for module in self.rivals.values() for p in module.parameters()]
+        self._rival_optimizer = (
+            torch.optim.Adam(against, lr=config.learning_rate, betas=(0.5, 0.99)) if against else None
+        )
         self.carried: dict[str, Tensor] = {}
         self.step = 0
         self.averages = {name: _copy_state(module) for name, module in self.modules.items()}
@@ -130,12 +145,19 @@ class Trainer:
         """The random generator of the current step."""
         return np.random.default_rng((self.config.seed, self.step))
 
-    def run(self, compute_losses: Callable[["Trainer"], dict[str, Tensor]]) -> list[float]:
+    def run(
+        self,
+        compute_losses: Losses,
+        rival_losses: Losses | None = None,
+        at_checkpoint: Callable[["Trainer", SummaryWriter], None] | None = None,
+    ) -> list[float]:
         """Train until ``config.steps``.
 
         Args:
             compute_losses: Gives named losses; their ``total`` is minimised. It reads ``trainer.step`` and
                 ``trainer.generator()`` alone for what varies, and may keep tensors in ``trainer.carried``.
+            rival_losses: The same for ``rivals``; an empty answer leaves them as they are in that step.
+            at_checkpoint: Called after each checkpoint, to show pictures and figures.
 
         Returns:
             The total loss of every step that was run.
@@ -158,37 +180,55 @@ class Trainer:
                 self.config.out.name, total=self.config.steps, completed=self.step, loss=float("nan")
             )
             while self.step < self.config.steps:
-                history.append(self._train_step(compute_losses, writer))
+                history.append(self._train_step(compute_losses, rival_losses, writer))
                 self.step += 1
                 progress.update(task, completed=self.step, loss=history[-1])
                 if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
                     self.save()
                     log.info("step %d loss %.5f", self.step, float(np.mean(history[-50:])))
+                    if at_checkpoint:
+                        at_checkpoint(self, writer)
         writer.close()
         return history
 
-    def _train_step(self, compute_losses: Callable[["Trainer"], dict[str, Tensor]], writer: SummaryWriter) -> float:
+    def _train_step(self, compute_losses: Losses, rival_losses: Losses | None, writer: SummaryWriter) -> float:
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
+        for module in self.rivals.values():
+            module.requires_grad_(False)
+        losses = self._descend(compute_losses, self.modules, self.optimizer, rate)
+        self._average()
+        if rival_losses and self._rival_optimizer:
+            for module in self.rivals.values():
+                module.requires_grad_(True)
+            against = self._descend(rival_losses, self.rivals, self._rival_optimizer, rate)
+            losses |= {f"rival {name}": loss for name, loss in against.items()}
+        for name, loss in losses.items():
+            writer.add_scalar(name, float(loss.detach()), self.step)
+        writer.add_scalar("learning_rate", rate, self.step)
+        return float(losses["total"].detach())
+
+    def _descend(
+        self, compute_losses: Losses, modules: Mapping[str, nn.Module], optimizer: torch.optim.Adam, rate: float
+    ) -> dict[str, Tensor]:
+        """One step of one optimiser."""
+        for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.mixed_precision):
             losses = compute_losses(self)
+        if not losses:
+            return losses
         total = losses["total"]
         if not torch.isfinite(total):
             raise ConfigError(
                 f"The loss is not finite at step {self.step}; lower --learning-rate and resume from {self.config.out}."
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        for module in self.modules.values():
+        for module in modules.values():
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        self.optimizer.step()
-        self._average()
-        for name, loss in losses.items():
-            writer.add_scalar(name, float(loss.detach()), self.step)
-        writer.add_scalar("learning_rate", rate, self.step)
-        return float(total.detach())
+        optimizer.step()
+        return losses
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -225,6 +265,9 @@ class Trainer:
             "carried": self.carried,
             "averages": self.averages,
         }
+        if self._rival_optimizer:
+            state["rivals"] = {name: module.state_dict() for name, module in self.rivals.items()}
+            state["rival_optimizer"] = self._rival_optimizer.state_dict()
         partial = self._checkpoint.with_suffix(".part")
         torch.save(state, partial)
         os.replace(partial, self._checkpoint)
@@ -236,6 +279,10 @@ class Trainer:
             for name, module in self.modules.items():
                 module.load_state_dict(state["modules"][name])
             self.optimizer.load_state_dict(state["optimizer"])
+            for name, module in self.rivals.items():
+                module.load_state_dict(state["rivals"][name])
+            if self._rival_optimizer:
+                self._rival_optimizer.load_state_dict(state["rival_optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise ConfigError(
                 f"{self._checkpoint} does not fit this recipe; give another --out or delete it."
