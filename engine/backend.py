@@ -4,9 +4,9 @@ A network is one streaming step with named state. It holds weights and no sessio
 each with a state of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ Tensors = Mapping[str, NDArray[Any]]
 """Arrays by name. A mapping handed in is never changed."""
 
 NetworkState = Mapping[str, NDArray[np.float32]]
+"""By name. A network on a device gives handles that read as such a mapping (``engine.backends.slots``)."""
 
 
 class Network(Protocol):
@@ -26,6 +27,15 @@ class Network(Protocol):
 
     def run(self, inputs: Tensors, state: NetworkState) -> tuple[Tensors, NetworkState]:
         """Run one step; return its outputs and the next state, both by name."""
+        ...
+
+
+@runtime_checkable
+class GathersStates(Protocol):
+    """A network that steps states of several sessions itself, wherever they lie."""
+
+    def run_many(self, inputs: Tensors, states: Sequence[NetworkState]) -> tuple[Tensors, Sequence[NetworkState]]:
+        """One step of all: inputs and outputs hold the rows of all states in order, on axis 0."""
         ...
 
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from engine.backend import Network, NetworkState, Tensors
+from engine.backend import GathersStates, Network, NetworkState, Tensors
 
 T = TypeVar("T")
 
@@ -78,8 +78,7 @@ class NetworkServer:
             place: Where in the signal path it is asked.
         """
         self.network, self.place = network, place
-        one, two = network.init_state(1), network.init_state(2)
-        self._axes = {name: _first_difference(one[name].shape, two[name].shape) for name in one}
+        self._axes = {} if isinstance(network, GathersStates) else _batch_axes(network)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NetworkServer) and other.network is self.network
@@ -97,6 +96,12 @@ class NetworkServer:
         if len(questions) == 1:
             return [self.network.run(*questions[0])]
         inputs = _stack([inputs for inputs, _ in questions], {})
+        if isinstance(self.network, GathersStates):
+            outputs, handles = self.network.run_many(inputs, [state for _, state in questions])
+            return [
+                ({name: array[row : row + 1] for name, array in outputs.items()}, handle)
+                for row, handle in enumerate(handles)
+            ]
         states = _stack([state for _, state in questions], self._axes)
         outputs, following = self.network.run(inputs, states)
         # Copies: a view would keep the states of all alive for as long as one session keeps its own.
@@ -216,6 +221,12 @@ def _answers(server: Server, questions: Sequence[Any]) -> list[tuple[Any, Except
 def _stack(rows: Sequence[Tensors], axes: Mapping[str, int]) -> Tensors:
     """Arrays of batch 1 as one of batch n, on their axis (0 if none is given)."""
     return {name: np.concatenate([row[name] for row in rows], axes.get(name, 0)) for name in rows[0]}
+
+
+def _batch_axes(network: Network) -> dict[str, int]:
+    """Where each state of a network has the batch."""
+    one, two = network.init_state(1), network.init_state(2)
+    return {name: _first_difference(one[name].shape, two[name].shape) for name in one}
 
 
 def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:

@@ -18,6 +18,37 @@ CheckpointsOption = Annotated[Path, typer.Option(help="Folder of checkpoints tha
 PRECISIONS = ("fp32", "fp16", "int8", "w8a8")
 
 
+@app.callback(invoke_without_command=True)
+def device(
+    context: typer.Context,
+    to: Annotated[str | None, typer.Option(help="For graphics cards: onnx, tensorrt or torch-tensorrt.")] = None,
+    preset: Annotated[str, typer.Option(help="What draws: lite, paper, or warp alone.")] = "lite",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp16",
+    batch: Annotated[str, typer.Option(help="Largest batch, as in 32 or 1..32.")] = "32",
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default the engine cache.")] = None,
+    path: Annotated[Path | None, typer.Option("--bundle", help="By default the shipped one.")] = None,
+    untrained: Annotated[
+        bool,
+        typer.Option("--untrained", help="Draw with a network of that preset that knows nothing: for speed alone."),
+    ] = False,
+) -> None:
+    """Turn trained networks into bundles that run without torch, and bundles into graphs and engines for cards."""
+    if context.invoked_subcommand is not None:
+        return
+    if to is None:
+        raise ConfigError("mien export takes a command or --to: see mien export --help.")
+    _require_torch()
+    from engine.backends.engine_cache import cache_folder
+    from export.device_export import DeviceSettings, export_for_device, parse_batch
+    from export.untrained import untrained_network
+
+    settings = DeviceSettings(to=to, preset=preset, precision=precision, most=parse_batch(batch))  # type: ignore[arg-type]
+    folder = cache_folder() if out is None else out
+    network = untrained_network(preset) if untrained else None
+    for name, size in export_for_device(load_bundle(path), folder, settings, network).items():
+        typer.echo(f"{folder / name}: {size / 1e6:.1f} MB")
+
+
 @app.command()
 def bundle(
     checkpoints: CheckpointsOption,
@@ -74,13 +105,88 @@ def verify(
             }
             for name, parity in found.items()
         }
-        try:
-            report.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"Cannot write {report}: {error.strerror or error}.") from error
+        _write(report, figures)
     failed = [name for name, parity in found.items() if not parity.holds]
     if failed:
         raise ArtefactError(f"{path} strays from {checkpoints} in {', '.join(failed)}; export the bundle again.")
+
+
+@app.command("verify-device")
+def verify_device(
+    path: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="By default the shipped one.")] = None,
+    to: Annotated[
+        str, typer.Option("--device", help="As of mien serve, or torch for torch on the processor.")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or bf16.")] = "fp16",
+    preset: Annotated[str, typer.Option(help="What draws: lite, paper, or warp alone.")] = "warp",
+    steps: Annotated[int, typer.Option(min=1, help="Steps with state fed back.")] = 500,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+) -> None:
+    """Run a bundle on a device beside torch in float32: states fed back, pictures compared; fail where they differ."""
+    _require_torch()
+    from engine.backends.opening import resolve
+    from export.verify import LEAST_PSNR_DB, TOLERANCES, failures, verify_pictures, verify_steps
+
+    if precision not in ("fp32", "fp16", "bf16"):
+        raise ConfigError(f"A device is verified in fp32, fp16 or bf16, not {precision!r}.")
+    opened, chosen = load_bundle(path), to if to == "torch" else resolve(to).device
+    found = verify_steps(opened, chosen, precision, steps)
+    pictures = verify_pictures(opened, preset, chosen, precision)
+    typer.echo(f"{chosen}, {precision}, against torch in fp32")
+    for name, parity in found.items():
+        typer.echo(
+            f"{name:<10}{parity.steps:>5} steps  worst error {parity.worst:.1e}, at most {TOLERANCES[precision]:.0e}"
+        )
+    least = LEAST_PSNR_DB[precision]
+    quality = f"{pictures.psnr_db:.1f} dB, face {pictures.face_psnr_db:.1f}, at least {least:.0f}"
+    typer.echo(f"{preset:<10}{pictures.frames:>5} frames {quality}")
+    if report:
+        figures: dict[str, Any] = {name: vars(each) for name, each in found.items()}
+        _write(report, {"device": chosen, **figures, preset: vars(pictures)})
+    failed = failures([*found.items(), (preset, pictures)])
+    if failed:
+        raise ArtefactError(f"{chosen} strays from torch in {', '.join(failed)}: compute in a higher precision.")
+
+
+@app.command()
+def renderer(
+    checkpoints: Annotated[Path, typer.Argument(help="Folder with the trained generator.", metavar="CHECKPOINTS")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write; may be the one that is read.")],
+    bundle: Annotated[Path | None, typer.Option(help="Put it into this bundle; by default the shipped one.")] = None,
+    preset: Annotated[str, typer.Option(help="lite or paper.")] = "lite",
+    alignment: Annotated[str, typer.Option(help="What paper was trained to be given: warp or raw.")] = "warp",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (weights), or int8 (arithmetic).")] = "fp32",
+    patterns: Annotated[
+        Path | None, typer.Option(help="Neutral style patterns, .npy; by default isp.npy beside, or none.")
+    ] = None,
+    portraits: Annotated[
+        Path | None, typer.Option(help="Folder of .avatar files to scale integers by; by default those that ship.")
+    ] = None,
+    better: Annotated[bool, typer.Option("--better", help="It draws better than warp: use it by default.")] = False,
+    provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+) -> None:
+    """Put a trained image generator into a bundle, and compare what it draws with torch."""
+    _require_torch()
+    from export.renderer_bundle import RendererSettings, export_renderer
+
+    found = export_renderer(
+        checkpoints,
+        load_bundle(bundle),
+        out,
+        RendererSettings(
+            preset=preset,
+            alignment=alignment,
+            precision=precision,
+            patterns=patterns,
+            portraits=portraits,
+            better=better,
+            provenance=_pairs(provenance or []),
+        ),
+    )
+    typer.echo(f"{out}: {preset} in {precision}, {found.psnr_db:.1f} dB against torch on {found.frames} frames")
+    if report:
+        _write(report, vars(found))
 
 
 def _precision(text: str) -> "Precision":
@@ -94,6 +200,18 @@ def _precision(text: str) -> "Precision":
             return text
         case _:
             raise ConfigError(f"A precision is one of {', '.join(PRECISIONS)}, not {text!r}.")
+
+
+def _write(report: Path, figures: dict[str, Any]) -> None:
+    """Write figures as JSON.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    try:
+        report.write_text(json.dumps(figures, indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"Cannot write {report}: {error.strerror or error}.") from error
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

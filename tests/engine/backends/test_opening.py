@@ -1,0 +1,117 @@
+import importlib
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="banks are written with onnx, which is not installed")
+
+from engine.backend import Networks
+from engine.backend_onnx import OnnxNetwork
+from engine.backends import opening
+from engine.backends.cards import Card
+from engine.backends.devices import PLUGINS, TORCH
+from engine.backends.float_graph import to_floats
+from engine.backends.opening import Wanted, network_opener, open_graph, open_networks_on, open_step, resolve
+from engine.backends.ort_graph import TENSORRT
+from engine.backends.slots import DeviceState
+from engine.errors import ConfigError, MissingExtraError
+from engine.pipeline import Pipeline, open_manifold
+from engine.snapshot import load_state, save_state, state_arrays
+from tests.bundles import face_template
+from tests.engine.backends.tiny_graphs import STATES, STATICS, tiny_step
+
+SMALL = {"buckets": (1, 2), "capacity": 8}
+
+
+def test_on_the_processor_networks_are_those_of_the_processor(random_bundle):
+    assert network_opener("cpu") is OnnxNetwork
+    assert isinstance(open_networks_on("cpu", random_bundle).apc, OnnxNetwork)
+
+
+def test_the_whole_signal_path_runs_on_a_device_and_can_be_saved(random_bundle):
+    """Handles in the place of arrays, through the pipeline, a snapshot in its midst."""
+    names = ("apc", "motion", "headpose")
+
+    def step(name):
+        geometry = random_bundle.manifest.networks[name]
+        states = {state: shape.index("batch") for state, shape in geometry.state.items()}
+        return open_step("cpu", to_floats(random_bundle.graphs[name]), states, **SMALL)
+
+    exact = Networks(
+        *(OnnxNetwork(to_floats(random_bundle.graphs[n]), random_bundle.manifest.networks[n]) for n in names)
+    )
+    manifold, frames, ends = open_manifold(random_bundle), [], []
+    sound = (0.2 * np.random.default_rng(0).standard_normal(6400)).clip(-1, 1).astype(np.float32)
+    for networks in (exact, Networks(*(step(name) for name in names))):
+        pipeline = Pipeline(random_bundle, face_template(), 3, networks=networks, manifold=manifold)
+        first, state = pipeline.step(sound[:3000], pipeline.init_state())
+        restored = load_state(save_state(state), pipeline.init_state())
+        rest, end = pipeline.step(sound[3000:], restored)
+        frames.append([*first, *rest])
+        ends.append(end)
+    assert len(frames[0]) == len(frames[1]) > 15
+    for ours, theirs in zip(*frames, strict=True):
+        np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=2e-5)
+    handles = [part for part in vars(ends[1]).values() if hasattr(part, "network")]
+    assert any(isinstance(part.network, DeviceState) for part in handles)
+    assert set(state_arrays(ends[0])) == set(state_arrays(ends[1]))
+
+
+def test_tensorrts_provider_is_told_the_card_the_shapes_and_the_cache(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(opening, "cards", lambda: (Card("NVIDIA L4", "550", 23034, "8.9"),))
+    monkeypatch.setattr(opening, "OrtGraph", lambda graph, providers, cuda_graphs: asked.append(providers))
+    graph = opening.slotted(tiny_step(), STATES, STATICS)
+    wanted = Wanted({"places": 9, "bound": 3}, (1, 2, 4), "fp16", cache=tmp_path)
+    open_graph("tensorrt", graph, wanted)
+    name, options = asked[0][0]
+    assert name == TENSORRT and options["trt_engine_cache_path"] == str(tmp_path)
+    assert "bank.deep:2x9x4" in options["trt_profile_max_shapes"] and "x:4x4" in options["trt_profile_max_shapes"]
+    assert len(options["trt_engine_cache_prefix"]) == 24
+
+
+def test_without_a_card_tensorrt_says_so(monkeypatch):
+    monkeypatch.setattr(opening, "cards", lambda: ())
+    with pytest.raises(MissingExtraError, match="NVIDIA card"):
+        open_graph("native-tensorrt", opening.slotted(tiny_step(), STATES, STATICS), Wanted({"places": 9, "bound": 3}))
+
+
+def test_plugins_are_found_by_their_name(monkeypatch):
+    class Entry:
+        name = "cuda-graph"
+
+        def load(self):
+            return lambda device, graph, wanted: (device, wanted.precision)
+
+    monkeypatch.setattr(opening.importlib.metadata, "entry_points", lambda group: [Entry()])
+    assert open_graph("cuda-graph", b"", Wanted({})) == ("cuda-graph", "fp32")
+    with pytest.raises(MissingExtraError, match="not registered"):
+        open_graph("torch-compile", b"", Wanted({}))
+
+
+def test_what_is_missing_is_logged(caplog):
+    choice = resolve("tensorrt")
+    assert choice.device == "cpu" or not choice.sentences
+    assert [record.message for record in caplog.records] == list(choice.sentences)
+    with pytest.raises(ConfigError):
+        resolve("fast")
+
+
+def test_the_plugins_that_are_registered_are_there():
+    pytest.importorskip("torch", reason="the plug-ins keep torch, which is not installed")
+    settings = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    plugins = settings["project"]["entry-points"][PLUGINS]
+    assert set(plugins) == set(TORCH)
+    for place in plugins.values():
+        module, name = place.split(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_no_extra_brings_both_runtimes():
+    """onnxruntime and onnxruntime-gpu are one module: whichever is installed last overwrites the other."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    extras = [each for extra in project["optional-dependencies"].values() for each in extra]
+    assert any(each.startswith("onnxruntime>") for each in project["dependencies"])
+    assert not any("onnxruntime-gpu" in each for each in (*project["dependencies"], *extras))

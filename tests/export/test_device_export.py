@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="export needs torch, which is not installed")
+onnx = pytest.importorskip("onnx", reason="export needs onnx, which is not installed")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from engine.backends.cards import Card  # noqa: E402
+from engine.backends.painter import painting_graph  # noqa: E402
+from engine.errors import ArtefactError, ConfigError, MissingExtraError  # noqa: E402
+from export import device_export, verify  # noqa: E402
+from export.cli import app  # noqa: E402
+from export.device_export import DeviceSettings, device_graphs, export_for_device, parse_batch  # noqa: E402
+from export.operators import unreadable  # noqa: E402
+from export.untrained import untrained_network  # noqa: E402
+from export.verify import PictureQuality, StepParity, verify_pictures, verify_steps  # noqa: E402
+
+CPU_ONLY = {"MatMulInteger", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"}
+
+
+def operators(graph):
+    return {node.op_type for node in onnx.ModelProto.FromString(graph).graph.node}
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return untrained_network("lite")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_graphs_hold_what_cards_have_and_are_in_their_precision(random_bundle, lite, precision):
+    graphs = device_graphs(random_bundle, DeviceSettings(precision=precision), lite)
+    assert set(graphs) == {"apc", "motion", "headpose", "frame"}
+    for name, graph in graphs.items():
+        assert not operators(graph) & CPU_ONLY
+        model = onnx.ModelProto.FromString(graph)
+        assert unreadable(model, types=precision != "bf16") == []
+        kinds = {tensor.data_type for tensor in model.graph.initializer if np.prod(tensor.dims) > 4000}
+        expected = {"fp32": 1, "fp16": 10, "bf16": 16}[precision]
+        assert expected in kinds, name
+        # What leaves is as it was: states and outputs in float32, frames in bytes.
+        assert {value.type.tensor_type.elem_type for value in model.graph.output} <= {1, 2}
+
+
+def test_int8_is_scaled_by_the_avatars_that_ship_and_read_by_cards(random_bundle, lite, monkeypatch):
+    monkeypatch.setattr("export.device_int8.FRAMES_EACH", 1)
+    from export.device_int8 import calibration_set, with_integers
+
+    frames = calibration_set(lite, each=1)
+    assert len(frames) >= 3 and frames[0][0].shape == (6, 256, 256) and frames[0][1].shape == lite.geometry.static
+    assert any((one[0] != frames[0][0]).any() for one in frames[1:])
+    monkeypatch.setattr("export.device_int8.calibration_set", lambda network, portraits: frames[:2])
+    drawn = with_integers(lite)
+    assert drawn.geometry.precision == "int8"
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators(drawn.graph)
+    assert unreadable(onnx.ModelProto.FromString(painting_graph(drawn, "int8"))) == []
+
+
+def test_folder_says_what_it_holds(random_bundle_folder, tmp_path):
+    arguments = ["--to", "onnx", "--preset", "warp", "--precision", "fp32", "--batch", "1..8"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "o"), "--bundle", str(random_bundle_folder)])
+    assert result.exit_code == 0, result.exception
+    said = json.loads((tmp_path / "o" / "device.json").read_text())
+    assert said["buckets"] == [1, 2, 4, 8] and said["precision"] == "fp32" and said["card"] is None
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {*said["sha256"], "device.json"}
+    assert "apc.onnx" in result.output and "MB" in result.output
+
+
+def test_engines_are_built_on_the_card_alone(random_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(device_export, "cards", lambda: ())
+    for target in ("tensorrt", "torch-tensorrt"):
+        with pytest.raises(MissingExtraError, match="no driver here shows one"):
+            export_for_device(random_bundle, tmp_path / "o", DeviceSettings(to=target, preset="warp"))
+    assert not (tmp_path / "o").exists()
+    built = []
+    monkeypatch.setattr(device_export, "cards", lambda: (Card("NVIDIA L4", "550", 23034, "8.9"),))
+    monkeypatch.setattr(
+        device_export, "engine_for", lambda graph, shapes, precision, card, cache: built.append(shapes) or b"engine"
+    )
+    sizes = export_for_device(random_bundle, tmp_path / "o", DeviceSettings(to="tensorrt", preset="warp", most=4))
+    assert sizes["frame engine"] == 6 and len(built) == 4
+    assert built[3]["positions"][2] == (4, 130, 130, 2) and built[3]["bank.plate"][0] == (17, 3, 512, 512)
+    assert built[0]["bank.hidden"] == ((3, 160, 512),) * 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{"to": "coreml"}, {"precision": "fp8"}, {"most": 3}, {"preset": "paper"}, {"preset": "sketch"}]
+)
+def test_what_is_not_there_is_refused(random_bundle, settings):
+    with pytest.raises(ConfigError):
+        device_graphs(random_bundle, DeviceSettings(**settings))
+
+
+def test_batches_are_read():
+    assert parse_batch("32") == parse_batch("1..32") == 32
+    for text in ("2..8", "many", "", "1.."):
+        with pytest.raises(ConfigError, match="largest batch"):
+            parse_batch(text)
+
+
+def test_without_a_command_or_a_target_help_is_named():
+    result = CliRunner().invoke(app, ["--precision", "fp32"])
+    assert isinstance(result.exception, ConfigError) and "--help" in str(result.exception)
+
+
+def test_untrained_networks_are_for_presets():
+    assert untrained_network("warp") is None
+    with pytest.raises(ConfigError, match="lite, paper or warp"):
+        untrained_network("tiny")
+
+
+def test_networks_are_verified_step_after_step(random_bundle):
+    for device, precision, least in (("cpu", "fp32", 0.0), ("torch", "fp16", 1e-5)):
+        found = verify_steps(random_bundle, device, precision, 5)
+        assert set(found) == {"apc", "motion", "headpose"}
+        assert all(parity.holds and parity.worst > least for parity in found.values()), found
+    with pytest.raises(ConfigError, match="processor computes in fp32"):
+        verify_steps(random_bundle, "cpu", "fp16", 1)
+
+
+def test_pictures_are_verified(random_bundle, monkeypatch):
+    monkeypatch.setattr(verify, "read_portraits", lambda folder, read=verify.read_portraits: read(folder)[:1])
+    pictures = verify_pictures(random_bundle, "warp", "cpu", "fp32", each=1)
+    assert pictures.holds and pictures.frames == 1 and pictures.face_psnr_db > 60
+
+
+@pytest.mark.parametrize("worst", [0.001, 0.5])
+def test_the_command_fails_where_a_device_says_something_else(random_bundle_folder, tmp_path, monkeypatch, worst):
+    report = tmp_path / "figures.json"
+    monkeypatch.setattr(verify, "verify_steps", lambda *_: {"motion": StepParity("fp16", 500, worst)})
+    monkeypatch.setattr(verify, "verify_pictures", lambda *_: PictureQuality("fp16", 6, 60.0, 50.0))
+    result = CliRunner().invoke(
+        app, ["verify-device", str(random_bundle_folder), "--device", "torch", "--json", str(report)]
+    )
+    assert json.loads(report.read_text())["motion"]["steps"] == 500 and "500 steps" in result.output
+    if worst < 0.01:
+        assert result.exit_code == 0
+    else:
+        assert isinstance(result.exception, ArtefactError) and "strays from torch in motion" in str(result.exception)
+
+
+def test_tolerances_name_every_precision():
+    assert set(verify.TOLERANCES) == set(verify.LEAST_PSNR_DB) == {"fp32", "fp16", "bf16", "int8"}
