@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artefacts.bundle import Bundle
+from engine.artefacts.bundle import Bundle, NetworkGeometry
 from engine.artefacts.style import Style
+from engine.artefacts.style_arrays import STYLE_NETWORKS
 from engine.backend import Network, Tensors
 from engine.backend_onnx import OnnxNetwork
+from engine.backends.opening import NetworkOpener
 from engine.batching import NetworkServer, Place, Work
 from engine.errors import ArtefactError
 from engine.hearing import MotionPipeline
 from engine.pipeline import MotionFrame
-from engine.stages.liveliness import Manner
+from engine.stages.liveliness import Manner, Rhythm
 from engine.stages.style_mix import NO_STYLE, OpenStyle, Steering
 from models.spec import APC_UNITS, MELS_PER_MOTION, MOTION_DIM, POSE_DIM
 
@@ -29,8 +31,8 @@ class Wardrobe:
     The same style is opened once, however many sessions wear it, and is let go with the last of them.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, opened: NetworkOpener = OnnxNetwork) -> None:
+        self._bundle, self._opened = bundle, opened
         self._open: weakref.WeakValueDictionary[tuple[str, ...], OpenStyle] = weakref.WeakValueDictionary()
 
     def open(self, style: Style) -> OpenStyle:
@@ -42,23 +44,25 @@ class Wardrobe:
         key = _identity(style)
         found = self._open.get(key)
         if found is None:
-            found = self._open[key] = open_style(style, self._bundle)
+            found = self._open[key] = open_style(style, self._bundle, self._opened)
         return found
 
 
-def open_style(style: Style, bundle: Bundle, *, threads: int = 1) -> OpenStyle:
+def open_style(style: Style, bundle: Bundle, opened: NetworkOpener = OnnxNetwork) -> OpenStyle:
     """Load a style's networks and try them out.
 
     Args:
         style: As from ``load_style``.
         bundle: The bundle that it shall run beside.
-        threads: Threads that one call may use.
+        opened: Opens its networks; by default on the processor.
 
     Raises:
         ArtefactError: It belongs to another bundle, cannot be run, or gives what is no motion.
     """
-    style.check_fits(bundle)
-    motion, head_pose = (_open_network(style, name, threads) for name in ("motion", "headpose"))
+    graphs = style.graphs(bundle)
+    motion, head_pose = (
+        _open_network(style, name, graphs[name], bundle.manifest.networks[name], opened) for name in STYLE_NETWORKS
+    )
     still = np.zeros((1, 1, 2 * POSE_DIM), np.float32)
     feature = np.zeros((1, 1, APC_UNITS), np.float32)
     pair = np.zeros((1, 1, MELS_PER_MOTION * APC_UNITS), np.float32)
@@ -71,7 +75,13 @@ def open_style(style: Style, bundle: Bundle, *, threads: int = 1) -> OpenStyle:
         head_pose=NetworkServer(head_pose, Place.STYLE_HEAD_POSE),
         temperature=settings.pose.temperature,
         limits=np.array(settings.pose.limits, np.float64),
-        manner=Manner(**settings.life.model_dump()),
+        manner=Manner(
+            **settings.life.model_dump(),
+            rhythm=tuple(Rhythm(part.hz, part.cosine, part.sine) for part in settings.pose.rhythm),
+        ),
+        centre=np.array(settings.pose.centre, np.float64),
+        smoothing_frames=settings.pose.smoothing_frames,
+        rest=style.arrays.rest,
     )
 
 
@@ -103,13 +113,12 @@ class Styled:
         return self.pipeline.go_back(states, frame)
 
 
-def _open_network(style: Style, name: str, threads: int) -> OnnxNetwork:
+def _open_network(style: Style, name: str, graph: bytes, geometry: NetworkGeometry, opened: NetworkOpener) -> Network:
     try:
-        return OnnxNetwork(style.graphs[name], style.manifest.networks[name], threads=threads)
+        return opened(graph, geometry)
     except ArtefactError as error:
         raise ArtefactError(
-            f"The style {style.name!r}: its network {name} cannot be loaded, or is not what its manifest says; "
-            "fetch or train the style again."
+            f"The style {style.name!r}: its network {name} cannot be loaded; fetch or train the style again."
         ) from error
 
 
@@ -128,6 +137,5 @@ def _try(style: Style, name: str, network: Network, inputs: Tensors, widths: dic
 
 
 def _identity(style: Style) -> tuple[str, ...]:
-    """What tells a style from every other: its manifest and its graphs."""
-    digests = (hashlib.sha256(style.graphs[name]).hexdigest() for name in sorted(style.graphs))
-    return style.manifest.model_dump_json(), *digests
+    """What tells a style from every other: its manifest and its arrays."""
+    return style.manifest.model_dump_json(), hashlib.sha256(style.packed).hexdigest()

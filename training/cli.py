@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Make training data and train the n
 Config = TypeVar("Config", bound=BaseModel)
 
 DataOption = Annotated[Path, typer.Option(help="Folder of prepared data (`mien train data`).")]
+FramesOption = Annotated[Path, typer.Option(help="Folder of prepared people (`mien train frames`).")]
 OutOption = Annotated[Path, typer.Option(help="Folder for checkpoints, TensorBoard events and weights.")]
 FileOption = Annotated[Path | None, typer.Option("--config", help="TOML file with options of the recipe.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Any option of the recipe as key=value.")]
@@ -183,3 +184,74 @@ def heads(
     given: dict[str, Any] = {"assets": assets, "out": out, "people": people, "seconds": seconds, "jobs": jobs}
     made = render_heads(build_config(HeadsConfig, config, settings, **given, seed=seed))
     typer.echo(f"{made} people rendered in {out}")
+
+
+@app.command()
+def manners(
+    assets: Annotated[
+        Path, typer.Option(envvar="MIEN_MAKEHUMAN", help="MakeHuman data folder (docs/heads.md), or a pack of it.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the clips.")],
+    seconds: Annotated[float | None, typer.Option(help="Seconds of each clip to learn from.")] = None,
+    seed: SeedOption = None,
+    config: FileOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Render people who talk, sing a ballad, rap and sing opera: what the styles that ship are learned from."""
+    from training.render_manners import MannersConfig, render_manners
+
+    given: dict[str, Any] = {"assets": assets, "out": out, "seconds": seconds, "seed": seed}
+    made = render_manners(build_config(MannersConfig, config, settings, **given))
+    typer.echo(f"{made} clips rendered in {out}")
+
+
+@app.command()
+def frames(
+    heads: Annotated[Path, typer.Option(help="Folder of rendered people (`mien train heads`).")],
+    out: Annotated[Path, typer.Option(help="Folder for the prepared people.")],
+    seed: SeedOption = None,
+    config: FileOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Prepare rendered people for the image generator; goes on where it stopped."""
+    from training.generator_data import FramesConfig, prepare_frames
+
+    made = prepare_frames(build_config(FramesConfig, config, settings, heads=heads, out=out, seed=seed))
+    typer.echo(f"{made} people prepared in {out}")
+
+
+@app.command()
+def stylemap(
+    data: FramesOption,
+    out: OutOption,
+    steps: StepsOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    config: FileOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Train the style mapping and draw the prepared people's intermediate style patterns."""
+    _require_torch()
+    from training.train_stylemap import StyleMapConfig, train_stylemap
+
+    given = {"data": data, "out": out, "steps": steps, "seed": seed, "device": device}
+    train_stylemap(build_config(StyleMapConfig, config, settings, **given))
+
+
+@app.command()
+def generator(
+    data: FramesOption,
+    out: OutOption,
+    preset: Annotated[str | None, typer.Option(help="lite or paper.")] = None,
+    steps: StepsOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    config: FileOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Train the style-aware image generator."""
+    _require_torch()
+    from training.train_generator import GeneratorConfig, train_generator
+
+    given = {"data": data, "out": out, "preset": preset, "steps": steps, "seed": seed, "device": device}
+    train_generator(build_config(GeneratorConfig, config, settings, **given))

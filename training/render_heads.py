@@ -137,7 +137,7 @@ def render_person(config: HeadsConfig, number: int) -> Path:
         MissingExtraError: moderngl, an EGL driver or a speech synthesiser is not installed.
         OutputError: The folder cannot be written.
     """
-    studio = _studio(config.assets, config.size, config.samples)
+    studio = open_studio(config.assets, config.size, config.samples)
     person, look = _cast(config, number, studio)
     actor = Actor(studio, person, look)
     try:
@@ -178,11 +178,11 @@ def _shoot(
     backdrop = renderer.texture(studio_background() if plain else draw_background(scene))
     play = _write_script(config, number, actor.rig.shapes)
     grain = _rng(config, number, _GRAIN)
-    grade = _expose(actor, play, studio, view, light, grade, backdrop, look.fairness)
+    grade = expose(actor, play, studio, view, light, grade, backdrop, look.fairness)
     posed: list[Posed] = []
     with ShardWriter(folder, config.quality) as shard:
         for row in range(len(play)):
-            posed.append(_pose(actor, play, row))
+            posed.append(pose_row(actor, play, row))
             picture = renderer.render(posed[-1].bones, view, light, grade, backdrop)
             shard.add(grade.finish(picture, grain), renderer.mask(posed[-1].bones, view))
         backdrop.release()
@@ -200,7 +200,7 @@ def _shoot(
             "versions": {"mien": version("mien"), "moderngl": version("moderngl"), "driver": renderer.driver},
             "provenance": _provenance(studio),
         }
-        shard.finish(_labels(actor, play, posed, view), play.audio, manifest)
+        shard.finish(clip_labels(actor, play, posed, view), play.audio, manifest)
     return folder
 
 
@@ -211,12 +211,13 @@ def _write_script(config: HeadsConfig, number: int, shapes: tuple[str, ...]) -> 
     return script.join(clip, script.stills(shapes, config.stills, rng))
 
 
-def _pose(actor: Actor, play: script.Script, row: int) -> Posed:
+def pose_row(actor: Actor, play: script.Script, row: int) -> Posed:
+    """A person in one frame of a script."""
     face = FaceInput(play.weights[row], play.gap[row], float(play.closure[row]), play.tongue[row])
     return actor.pose(face, play.gaze[row], play.pose[row], play.torso[row])
 
 
-def _expose(
+def expose(
     actor: Actor,
     play: script.Script,
     studio: Studio,
@@ -227,14 +228,14 @@ def _expose(
     fairness: float,
 ) -> grading.Grading:
     """Meter the first frame twice: the curve is not linear."""
-    bones = _pose(actor, play, 0).bones
+    bones = pose_row(actor, play, 0).bones
     skin = studio.renderer.mask(bones, view) == MaskClass.SKIN
     for _ in range(2):
         grade = grade.expose(studio.renderer.render(bones, view, light, grade, backdrop), skin, fairness)
     return grade
 
 
-def _labels(actor: Actor, play: script.Script, posed: list[Posed], view: camera.Camera) -> dict[str, NDArray[Any]]:
+def clip_labels(actor: Actor, play: script.Script, posed: list[Posed], view: camera.Camera) -> dict[str, NDArray[Any]]:
     """What a trainer wants to know of every frame; see docs/heads.md."""
     landmarks = np.stack([frame.landmarks for frame in posed])
     return {
@@ -283,8 +284,13 @@ def _rng(config: HeadsConfig, number: int, stream: int) -> np.random.Generator:
 
 
 @lru_cache(maxsize=1)
-def _studio(assets: Path, size: int, samples: int) -> Studio:
-    """One a process: it holds the graphics context."""
+def open_studio(assets: Path, size: int, samples: int) -> Studio:
+    """The studio of this process: one, for it holds the graphics context.
+
+    Raises:
+        ArtefactError: The MakeHuman data is not complete.
+        MissingExtraError: moderngl or an EGL driver is not installed.
+    """
     return Studio(Assets(assets), HeadRenderer(size, samples))
 
 

@@ -30,12 +30,14 @@ class GeometryInput:
         openness: 0 (mouth, jaw and nose at rest) to 1 (as displaced).
         closure: Of the lids, 0 as displaced, 1 shut, slightly negative for wider.
         pose: float32 (6,), rotation vector in rad and translation in fu.
+        rest: float32 (68, 3) fu, a resting expression, there whether the mouth moves or not; None for a neutral one.
     """
 
     displacement: NDArray[np.float32]
     openness: float
     closure: float
     pose: NDArray[np.float32]
+    rest: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Geometry:
         openness = np.float32(x.openness)
         moved = x.displacement * (1 + (openness - 1) * self._rests)
         face = self._template + (self._completion @ moved.reshape(-1)).reshape(LANDMARKS, 3)
+        if x.rest is not None:
+            face += x.rest
         self._seal_lips(face)
         _close_lids(face, x.closure)
         posed = face @ rotation_matrix(x.pose[:3]).astype(np.float32).T + x.pose[3:]

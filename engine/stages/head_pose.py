@@ -32,6 +32,8 @@ _LEAST_LIMIT = 0.1
 """The same of the limits."""
 _MOST_LIMIT = 0.4
 """Further no style turns a head, rad and fu: a picture shows one side of it."""
+_CENTRE_MOVE = 1 / (0.5 * MOTION_HZ)
+"""Share of the way to a style's centre that the head goes in a frame: half a second, a calm movement."""
 _MAX_STEP = np.array([0.03, 0.03, 0.03, 0.012, 0.012, 0.012])
 """Largest change in one frame, rad and fu: 1.8 rad/s is a quick turn of a head."""
 _FADE_FRAMES = MOTION_HZ
@@ -50,6 +52,7 @@ class HeadPoseState:
         smooth: float64 (2, 6), the two poles of the causal smoothing.
         network: What the convolutions still need.
         voices: What those of the styles need.
+        centre: float64 (6,), the pose about which a style holds the head, on its way there.
     """
 
     seed: int
@@ -59,6 +62,7 @@ class HeadPoseState:
     smooth: NDArray[np.float64]
     network: NetworkState
     voices: Voices
+    centre: NDArray[np.float64]
 
 
 class HeadPose:
@@ -91,12 +95,12 @@ class HeadPose:
         self._server = NetworkServer(network, Place.HEAD_POSE)
         self._temperature, self._seed = temperature, seed
         self._limits, self._amplitude = np.asarray(limits, np.float64), amplitude
-        self._keep = math.exp(-1 / smoothing_frames) if smoothing_frames > 0 else 0.0
+        self._smoothing = smoothing_frames
 
     def init_state(self) -> HeadPoseState:
         """The neutral pose, before the first frame."""
         zero, network = np.zeros(POSE_DIM), self._server.network.init_state()
-        return HeadPoseState(self._seed, 0, zero, zero, np.zeros((2, POSE_DIM)), network, no_voices(network))
+        return HeadPoseState(self._seed, 0, zero, zero, np.zeros((2, POSE_DIM)), network, no_voices(network), zero)
 
     def step(
         self, x: NDArray[np.float32], state: HeadPoseState, shares: Sequence[Share] = ()
@@ -127,11 +131,13 @@ class HeadPose:
         sigma = mixed(outputs["sigma"], [(share.weight, answer["sigma"]) for share, answer in styled])
         # Beyond a full share the difference is prolonged, and could lead through zero.
         sigma = np.maximum(sigma, np.float32(_LEAST_SIGMA) * outputs["sigma"])
-        temperature, limits = self._settings(shares)
+        temperature, limits, centre = self._settings(shares)
+        centre = state.centre + (centre - state.centre) * _CENTRE_MOVE
         noise = normals(state.seed, _STREAM, state.frame, POSE_DIM)
         pose = _move(state.pose, mean[0, 0] + temperature * sigma[0, 0] * noise, limits)
-        first = self._keep * state.smooth[0] + (1 - self._keep) * pose
-        second = self._keep * state.smooth[1] + (1 - self._keep) * first
+        keep = self._keep(shares)
+        first = keep * state.smooth[0] + (1 - keep) * pose
+        second = keep * state.smooth[1] + (1 - keep) * first
         following = replace(
             state,
             frame=state.frame + 1,
@@ -140,25 +146,34 @@ class HeadPose:
             smooth=np.stack([first, second]),
             network=network,
             voices=voices,
+            centre=centre,
         )
-        shown = second * (self._amplitude * _fade(state.frame))
+        shown = (second + centre) * (self._amplitude * _fade(state.frame))
         return shown.astype(np.float32), following
 
     def flush(self, state: HeadPoseState) -> NDArray[np.float32]:
         """No poses: nothing is held back."""
         return np.zeros((0, POSE_DIM), np.float32)
 
-    def _settings(self, shares: Sequence[Share]) -> tuple[float, NDArray[np.float64]]:
-        """Temperature and limits of a head that has these shares of styles."""
+    def _keep(self, shares: Sequence[Share]) -> float:
+        """What each pole of the smoothing keeps in a frame."""
+        frames = self._smoothing
+        for share in shares:
+            own = share.style.smoothing_frames
+            frames += share.weight * ((self._smoothing if own is None else own) - self._smoothing)
+        return math.exp(-1 / frames) if frames > 0 else 0.0
+
+    def _settings(self, shares: Sequence[Share]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Temperature, limits and centre of a head that has these shares of styles."""
         if not shares:
-            return self._temperature, self._limits
+            return self._temperature, self._limits, np.zeros(POSE_DIM)
         temperature = self._temperature
         for share in shares:
             temperature += share.weight * (share.style.temperature - self._temperature)
         limits = mixed(self._limits, [(share.weight, share.style.limits) for share in shares])
-        return max(0.0, temperature), np.clip(
-            limits, _LEAST_LIMIT * self._limits, np.maximum(self._limits, _MOST_LIMIT)
-        )
+        limits = np.clip(limits, _LEAST_LIMIT * self._limits, np.maximum(self._limits, _MOST_LIMIT))
+        centre = sum((share.weight * share.style.centre for share in shares), np.zeros(POSE_DIM))
+        return max(0.0, temperature), limits, np.clip(centre, -_MOST_LIMIT, _MOST_LIMIT)
 
 
 def _move(pose: NDArray[np.float64], step: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,9 @@ Blinks: 70 ms down, 50 ms shut, 150 ms up; every 2 to 6 s (log-normal), sooner w
 now and then twice. Gaze: fixations of 0.5 to 2.5 s joined by saccades of 50 ms, mostly at the camera, where
 they hold while the head turns (vestibulo-ocular reflex). Sway: three slow incommensurate oscillations and breath.
 
+Eyes that are held shut: some sing or speak with closed eyes for seconds. While somebody speaks, stretches with shut and
+with open eyes follow each other (log-normal); a listener's eyes are open.
+
 Every choice is drawn from (seed, event number), so the whole is a function of the frames' number and of what the
 stage was told, and its state is a few numbers.
 """
@@ -18,7 +21,7 @@ from numpy.typing import NDArray
 from engine.stages.noise import normals, uniforms
 from models.spec import MOTION_HZ, POSE_DIM
 
-_BLINK_STREAM, _CHANCE_STREAM, _GAZE_STREAM, _SWAY_STREAM = 2, 3, 4, 5
+_BLINK_STREAM, _CHANCE_STREAM, _GAZE_STREAM, _SWAY_STREAM, _SHUT_STREAM = 2, 3, 4, 5, 6
 
 _CLOSING_FRAMES, _SHUT_FRAMES, _OPENING_FRAMES = 0.070 * MOTION_HZ, 0.050 * MOTION_HZ, 0.150 * MOTION_HZ
 _BLINK_FRAMES = math.ceil(_CLOSING_FRAMES + _SHUT_FRAMES + _OPENING_FRAMES)
@@ -36,6 +39,18 @@ _GAZE_LIMITS = np.array([0.25, 0.18])
 _LID_FOLLOWS = 1.0
 """Lid closure per rad of downward gaze: a lid stays at the iris' edge."""
 
+_LIDS_FALL_FRAMES, _LIDS_RISE_FRAMES = 0.25 * MOTION_HZ, 0.35 * MOTION_HZ
+"""For eyes that are held shut: slower than a blink."""
+_SHUT_SPREAD = 0.5
+"""Deviation of the logarithm of how long they are."""
+_LEAST_SHUT_FRAMES = round(0.3 * MOTION_HZ)
+_NO_STRETCH = -1
+_LEAST_SHUT_SHARE = 0.02
+"""Below it the eyes are never held shut."""
+
+_SWING_MOVE = 1 / (0.4 * MOTION_HZ)
+"""Share of the way to where a rhythm should be that it goes in a frame."""
+
 _SWAY_HZ = ((0.071, 0.183), (0.053, 0.149), (0.043, 0.127))
 _SWAY_RAD = (0.005, 0.007, 0.004)
 """Pitch, yaw, roll."""
@@ -46,20 +61,47 @@ _TORSO_KEEP = math.exp(-1 / (0.4 * MOTION_HZ))
 
 
 @dataclass(frozen=True)
+class Rhythm:
+    """An oscillation of the head while somebody speaks, such as nods on a beat.
+
+    Attributes:
+        hz: Its frequency.
+        cosine: Amplitudes of the cosine in a pose's six numbers, rad and fu.
+        sine: Of the sine.
+    """
+
+    hz: float
+    cosine: tuple[float, ...]
+    sine: tuple[float, ...]
+
+    def times(self, factor: float) -> "Rhythm":
+        """The same, smaller or larger."""
+        return Rhythm(self.hz, tuple(factor * a for a in self.cosine), tuple(factor * a for a in self.sine))
+
+
+@dataclass(frozen=True)
 class Manner:
-    """How a person differs from the plain one above: positive factors.
+    """How a person differs from the plain one above. The first four are positive factors.
 
     Attributes:
         blink_rate: On how often the eyes blink.
         gaze_spread: On how far they move.
         gaze_away: On how often they leave the camera.
         fixation_time: On how long they rest.
+        lid_rest: How far the lids hang when they are open, 0 as in the portrait, 1 shut.
+        shut_share: Share of the time of speech in which the eyes are held shut.
+        shut_time: How long they are, at a time, in s.
+        rhythm: What the head does over and over.
     """
 
     blink_rate: float = 1.0
     gaze_spread: float = 1.0
     gaze_away: float = 1.0
     fixation_time: float = 1.0
+    lid_rest: float = 0.0
+    shut_share: float = 0.0
+    shut_time: float = 1.5
+    rhythm: tuple[Rhythm, ...] = ()
 
 
 PLAIN = Manner()
@@ -115,6 +157,12 @@ class LivelinessState:
         gaze_from: float64 (2,) rad against the camera, where the eyes came from.
         gaze_to: float64 (2,) rad, where they look or are going.
         torso: float64 (6,), smoothed head pose that the shoulders follow.
+        stretches: Stretches of shut and of open eyes decided so far.
+        stretch_end: Frame at which the present one ends.
+        shut: Whether the eyes are held shut in it.
+        lids: 0 not held ... 1 held shut, linear in time.
+        lid_rest: How far the lids hang, following the manner's.
+        swing: Share of the rhythm that is in the head, following speech.
     """
 
     seed: int
@@ -130,6 +178,12 @@ class LivelinessState:
     gaze_from: NDArray[np.float64]
     gaze_to: NDArray[np.float64]
     torso: NDArray[np.float64]
+    stretches: int
+    stretch_end: int
+    shut: bool
+    lids: float
+    lid_rest: float
+    swing: float
 
 
 class Liveliness:
@@ -165,22 +219,31 @@ class Liveliness:
             gaze_from=zero,
             gaze_to=zero,
             torso=np.zeros(POSE_DIM),
+            stretches=0,
+            stretch_end=_NO_STRETCH,
+            shut=False,
+            lids=0.0,
+            lid_rest=0.0,
+            swing=0.0,
         )
 
     def step(self, x: LivelinessInput, state: LivelinessState) -> tuple[Lively, LivelinessState]:
         """Live for one more frame."""
         frame = state.frame
         state = _next_fixation(state, x.manner)
+        state = _next_stretch(state, x.manner, speaking=x.activity > 0.5)
         state = _next_blink(state, x.manner, speaking=x.activity > 0.5)
-        pose = x.pose + self._sway * _sway(state.seed, frame)
+        swing = state.swing + (x.activity - state.swing) * _SWING_MOVE
+        pose = x.pose + self._sway * _sway(state.seed, frame) + swing * _swung(x.manner.rhythm, frame)
         gaze = _eyes_in_head(_gaze(state), pose)
         torso = _TORSO_KEEP * state.torso + (1 - _TORSO_KEEP) * pose
         shoulders = torso * _TORSO_SHARE
         shoulders[4] += self._sway * _breath(state.seed, frame)
-        lids = blink_closure(frame - state.blink_frame)
-        closure = lids + (1 - lids) * float(np.clip(_LID_FOLLOWS * gaze[1], -0.15, 0.35))
+        lids = max(blink_closure(frame - state.blink_frame), _ease(state.lids))
+        hanging = float(np.clip(_LID_FOLLOWS * gaze[1], -0.15, 0.35)) + state.lid_rest
+        closure = lids + (1 - lids) * min(hanging, 0.9)
         lively = Lively(pose.astype(np.float32), shoulders.astype(np.float32), gaze.astype(np.float32), closure)
-        return lively, replace(state, frame=frame + 1, torso=torso)
+        return lively, replace(state, frame=frame + 1, torso=torso, swing=swing)
 
     def flush(self, state: LivelinessState) -> None:
         """Nothing is held back."""
@@ -214,6 +277,30 @@ def _next_blink(state: LivelinessState, manner: Manner, *, speaking: bool) -> Li
             soon = frame + (round(2 + 8 * delay) if phrase_ends else 0)
             return replace(state, blink_frame=min(state.blink_frame, soon))
     return state
+
+
+def _next_stretch(state: LivelinessState, manner: Manner, *, speaking: bool) -> LivelinessState:
+    """Whether the eyes are held shut in this frame, and where the lids are on their way."""
+    shut = state.shut
+    wanted = speaking and manner.shut_share >= _LEAST_SHUT_SHARE
+    if not wanted:
+        # The next stretch is drawn anew when somebody speaks again.
+        shut, state = False, replace(state, stretch_end=_NO_STRETCH)
+    elif state.frame >= state.stretch_end:
+        number = state.stretches + 1
+        draw = uniforms(state.seed, _SHUT_STREAM, 2 * number, 1)[0]
+        spread = normals(state.seed, _SHUT_STREAM, 2 * number + 1, 1)[0]
+        # Speech begins with shut eyes as often as they are shut; then stretches of both kinds take turns.
+        fresh = state.stretch_end == _NO_STRETCH
+        shut = bool(draw < manner.shut_share) if fresh else not state.shut
+        share = min(manner.shut_share, 0.97)
+        usual = manner.shut_time * (1.0 if shut else (1 - share) / share)
+        frames = max(_LEAST_SHUT_FRAMES, round(usual * math.exp(_SHUT_SPREAD * spread) * MOTION_HZ))
+        state = replace(state, stretches=number, stretch_end=state.frame + frames)
+    change = 1 / _LIDS_FALL_FRAMES if shut else -1 / _LIDS_RISE_FRAMES
+    lids = min(1.0, max(0.0, state.lids + change))
+    lid_rest = state.lid_rest + (manner.lid_rest - state.lid_rest) / _LIDS_RISE_FRAMES
+    return replace(state, shut=shut, lids=lids, lid_rest=lid_rest)
 
 
 def _next_fixation(state: LivelinessState, manner: Manner) -> LivelinessState:
@@ -256,6 +343,15 @@ def _eyes_in_head(gaze: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArr
     """
     turned: NDArray[np.float64] = gaze + np.array([pose[1], -pose[0]])
     return np.clip(turned, -_GAZE_LIMITS, _GAZE_LIMITS)
+
+
+def _swung(rhythm: tuple[Rhythm, ...], frame: int) -> NDArray[np.float64]:
+    """Where the head is in what it does over and over, (6,) rad and fu."""
+    pose = np.zeros(POSE_DIM)
+    for part in rhythm:
+        angle = 2 * math.pi * part.hz * frame / MOTION_HZ
+        pose += math.cos(angle) * np.array(part.cosine) + math.sin(angle) * np.array(part.sine)
+    return pose
 
 
 def _sway(seed: int, frame: int) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ dozens of network calls within one frame.)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,21 @@ from numpy.typing import NDArray
 from engine.backend import NetworkState, Tensors
 from engine.batching import NetworkServer, Work
 from engine.stages.liveliness import PLAIN, Manner
-from models.spec import MOTION_HZ
+from models.spec import LANDMARKS, MOTION_HZ, POSE_DIM
 
 FADE_FRAMES = MOTION_HZ // 4
 MAX_INTENSITY = 1.5
 SLOTS = ("first", "second")
-_FACTORS = 0.2, 5.0
-"""Beyond these no face blinks or looks about, however strong a style is."""
+_BOUNDS = {
+    "blink_rate": (0.2, 5.0),
+    "gaze_spread": (0.2, 5.0),
+    "gaze_away": (0.2, 5.0),
+    "fixation_time": (0.2, 5.0),
+    "lid_rest": (-0.3, 0.8),
+    "shut_share": (0.0, 0.95),
+    "shut_time": (0.3, 20.0),
+}
+"""Beyond these no face blinks, looks about or shuts its eyes, however strong a style is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +53,10 @@ class OpenStyle:
         head_pose: Its head pose network.
         temperature: Factor on the deviation of its head poses.
         limits: float64 (6,), rad and fu, beyond which its head is pulled back.
-        manner: Blinks and gaze.
+        manner: Blinks, lids and gaze.
+        centre: float64 (6,), rad and fu, about which its head moves.
+        smoothing_frames: Time constant of the causal smoothing of its head poses; None as the bundle's.
+        rest: float32 (68, 3) fu, its resting expression.
     """
 
     name: str
@@ -54,6 +65,9 @@ class OpenStyle:
     temperature: float
     limits: NDArray[np.float64]
     manner: Manner
+    centre: NDArray[np.float64] = field(default_factory=lambda: np.zeros(POSE_DIM))
+    smoothing_frames: float | None = None
+    rest: NDArray[np.float32] = field(default_factory=lambda: np.zeros((LANDMARKS, 3), np.float32))
 
 
 @dataclass(frozen=True)
@@ -196,14 +210,26 @@ class StyleMix:
 
 
 def manner(shares: Sequence[Share]) -> Manner:
-    """Blinks and gaze of a face that has these shares of styles."""
+    """Blinks, lids and gaze of a face that has these shares of styles."""
     if not shares:
         return PLAIN
-    factors = {
-        field.name: 1 + sum(share.weight * (getattr(share.style.manner, field.name) - 1) for share in shares)
-        for field in fields(Manner)
-    }
-    return Manner(**{name: min(_FACTORS[1], max(_FACTORS[0], factor)) for name, factor in factors.items()})
+    values = {}
+    for name, (least, most) in _BOUNDS.items():
+        plain = getattr(PLAIN, name)
+        value = plain + sum(share.weight * (getattr(share.style.manner, name) - plain) for share in shares)
+        values[name] = min(most, max(least, value))
+    rhythm = tuple(part.times(share.weight) for share in shares for part in share.style.manner.rhythm)
+    return Manner(**values, rhythm=rhythm)
+
+
+def resting(shares: Sequence[Share]) -> NDArray[np.float32] | None:
+    """The resting expression of a face that has these shares of styles, float32 (68, 3) fu; None for a neutral one."""
+    if not shares:
+        return None
+    total = np.zeros((LANDMARKS, 3), np.float32)
+    for share in shares:
+        total += np.float32(share.weight) * share.style.rest
+    return total
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Times follow the container's time stamps, so that sound and picture of one file 
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -13,14 +13,16 @@ import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
-from engine.errors import AudioError, InputError
+from engine.errors import AudioError, InputError, OutputError
 from models.spec import SAMPLE_HZ
 
 Audio = NDArray[np.float32]
 
 _OPUS_FRAME: Final = SAMPLE_HZ // 50
 _FLAC_FRAME: Final = 4096
+_CLIP_HZ: Final = 48_000
 
 
 def read_audio(path: Path | BinaryIO) -> Audio:
@@ -75,6 +77,47 @@ def encode_flac(audio: Audio) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+def write_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], audio: Audio, fps: int) -> int:
+    """Write a talking clip as MP4 (H.264 and AAC); it appears under its name when it is complete.
+
+    Args:
+        path: Where.
+        pictures: uint8 (height, width, 3) RGB each, of one even size; picture k is shown at k / ``fps`` s.
+        audio: float32 (samples,), 16 kHz mono.
+        fps: Pictures a second.
+
+    Returns:
+        How many pictures there were.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    partial, count = path.with_name(f".{path.name}.part"), 0
+    try:
+        with av.open(str(partial), "w", format="mp4") as container:
+            video = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "17"})
+            video.pix_fmt = "yuv420p"
+            sound = container.add_stream("aac", rate=_CLIP_HZ, layout="mono")
+            for picture in pictures:
+                if not count:
+                    video.height, video.width = picture.shape[:2]
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts, frame.time_base = count, Fraction(1, fps)
+                container.mux(video.encode(frame))
+                count += 1
+            container.mux(video.encode(None))
+            samples = resample_poly(audio, _CLIP_HZ // SAMPLE_HZ, 1).astype(np.float32)[None]
+            heard = av.AudioFrame.from_ndarray(np.clip(samples, -1, 1), format="fltp", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = _CLIP_HZ, 0, Fraction(1, _CLIP_HZ)
+            container.mux(sound.encode(heard))
+            container.mux(sound.encode(None))
+        partial.replace(path)
+    except (FFmpegError, OSError, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"Cannot write {path}: {_reason(error)}.") from error
+    return count
 
 
 def opus_round_trip(audio: Audio, bit_rate: int, application: str = "voip") -> Audio:

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from engine.artefacts.bundle import load_bundle
 from engine.errors import InputError, OutputError
 from streaming.avatars import shipped_avatars
 from streaming.media_out import Mp4Writer
+from tests.picture_networks import tint_network
 
 FPS = 25
 
@@ -57,6 +59,29 @@ def test_baselines_show_the_portrait_with_the_clips_sound(framed, tmp_path):
     change = np.abs(shown[1][6] - shown[1][1])
     assert change[mouth].mean() > 4 > 3 * change[eyes].mean()
     assert sound_lag(read_sound(framed.reference), read_sound(still)) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_engine_is_measured_with_each_renderer_and_with_its_head_held(framed, tmp_path, monkeypatch):
+    network = tint_network()
+    shipped = load_bundle(None)
+    manifest = shipped.manifest.model_copy(update={"renderers": {"lite": network.geometry}})
+    bundle = replace(shipped, manifest=manifest, renderers={"lite": network})
+    asked = []
+
+    def render_file(sound, avatar, target, **options):
+        asked.append((target.parent.name, options["renderer"], options["head_motion"]))
+        target.write_bytes(b"drawn")
+
+    monkeypatch.setattr(methods, "render_file", render_file)
+    monkeypatch.setattr(methods, "load_bundle", lambda folder: bundle)
+    monkeypatch.setattr(methods, "find_clips", lambda clips: [clips / "a.mp4"])
+    monkeypatch.setattr(methods, "frame_clip", lambda *_: framed)
+    monkeypatch.setattr(methods, "evaluate_pair", lambda *_, **__: PairResult("a", scores(), {}))
+    rows, _ = methods.compare_methods(tmp_path, tmp_path)
+    engine = [f"this engine, {one}{held}" for one in ("warp", "lite") for held in ("", ", head still")]
+    assert [row.method for row in rows] == ["ground truth", "still picture", "RMS-driven mouth", *engine]
+    assert [options for _, *options in asked] == [["warp", 1.0], ["warp", 0.0], ["lite", 1.0], ["lite", 0.0]]
+    assert len({folder for folder, *_ in asked}) == 4
 
 
 def scores(**changed):

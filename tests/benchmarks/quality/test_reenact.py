@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clip_fakes import write_clip
 
-from benchmarks.quality import reenact, reenact_metrics
+from benchmarks.quality import reenact, reenact_judge, reenact_metrics
 from benchmarks.quality.framing import FramedClip
 from benchmarks.quality.reenact_drive import Drive, base_landmarks, unit_px
 from benchmarks.quality.reenact_report import notes, reenact_table
@@ -85,7 +85,7 @@ def test_l1_and_gradient_by_hand():
 
 
 def test_ratios_are_of_sums_and_what_is_missing_is_none():
-    tally = reenact._Tally()
+    tally = reenact_judge.Tally()
     tally.ratio("sharpness", 1.0, 1.0)
     tally.ratio("sharpness", 2.0, 5.0)
     tally.add("lmd", 4.0)
@@ -99,7 +99,7 @@ def test_ratios_are_of_sums_and_what_is_missing_is_none():
 
 def test_a_renderer_that_is_not_there_is_one_sentence():
     assert list(reenact.pick_renderers("warp, tps,warp")) == ["warp", "tps"]
-    with pytest.raises(ConfigError, match=r"no renderer 'lite'; choose from warp, tps .lite and paper are not trained"):
+    with pytest.raises(ConfigError, match=r"no renderer 'lite'; choose from warp, tps .lite and paper would come with"):
         reenact.pick_renderers("tps,lite")
     with pytest.raises(ConfigError, match="No renderer is named"):
         reenact.pick_renderers(" ,")

@@ -244,7 +244,8 @@ class _Life:
 
 def _live(head: NDArray[np.floating], active: NDArray[np.float32], rng: np.random.Generator) -> _Life:
     """Blinks, gaze, sway and shoulders as the engine's own stage makes them, at 60 Hz."""
-    manner = Manner(*(float(np.exp(rng.normal(0, 0.3))) for _ in range(4)))
+    blinks, spread, away, fixation = (float(np.exp(rng.normal(0, 0.3))) for _ in range(4))
+    manner = Manner(blinks, spread, away, fixation)
     stage = Liveliness(seed=int(rng.integers(2**31)), sway=float(rng.uniform(0.5, 1.5)))
     state = stage.init_state()
     frames = []

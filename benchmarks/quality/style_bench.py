@@ -1,0 +1,296 @@
+"""Do the styles that ship move as the people they were learned from, on clips and sound that were kept out?
+
+A folder of reference clips, one a style (``ballad.mp4`` ...), that no style was learned from. Each avatar speaks the
+sound of a style's reference, once in the style and once as the bundle was taught, and both are held against the
+reference by SLD, SLV and SMD (equations 14 to 16); the lips are held against the reference's, by the correlation of
+``mien evaluate lipsync``. Then the test of the nearest style: many clips in all styles, each of which should lie
+nearest to the reference of its own.
+
+By default the engine's landmarks go straight through each avatar's camera. ``render`` draws the clips instead, and
+finds the landmarks in the pictures. References are always clips, whose landmarks are found in their pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.lipsync import score
+from benchmarks.quality.face_metrics import lip_openings
+from benchmarks.quality.style_drive import Drive
+from benchmarks.quality.style_metrics import StyleScores, register_framing, style_scores
+from benchmarks.quality.tracks import FaceTrack, Progress, load_track, read_sound
+from engine.artefacts.avatar import Avatar
+from engine.artefacts.bundle import load_bundle
+from engine.artefacts.style import Style, load_style
+from engine.backend_onnx import open_networks
+from engine.errors import InputError
+from engine.pipeline import open_manifold
+from engine.stages.style_mix import NO_STYLE, Steering
+from streaming.avatars import resolve_avatar
+from streaming.render import FRAME_RATES, render_file
+from streaming.styles import STYLES, shipped_styles, steer
+
+NEUTRAL: Final = "neutral"
+FIGURES: Final = ("sld", "slv", "smd")
+LEAST_GAIN: Final = 0.20
+"""Share by which each figure must lie below neutral's."""
+MOST_SYNC_LOST: Final = 0.05
+LEAST_RIGHT: Final = 36
+"""Of 40 clips."""
+SEEDS: Final = (0, 1, 2)
+_VIDEO: Final = (".mp4", ".mov", ".mkv", ".webm")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A clip that shows a style.
+
+    Attributes:
+        name: Of the style.
+        path: The clip.
+        track: Its landmarks.
+        samples: float32 (n,), its sound, 16 kHz mono.
+    """
+
+    name: str
+    path: Path
+    track: FaceTrack
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StyleRow:
+    """One style on one avatar, both against the style's reference.
+
+    Attributes:
+        style: Its name.
+        avatar: Its name.
+        neutral: Scores without the style.
+        styled: Scores in the style.
+        sync_neutral: Correlation of lip openings without the style.
+        sync_styled: The same in the style.
+    """
+
+    style: str
+    avatar: str
+    neutral: StyleScores
+    styled: StyleScores
+    sync_neutral: float
+    sync_styled: float
+
+    def gain(self, figure: str) -> float:
+        """Share by which a figure is lower in the style."""
+        return 1 - float(getattr(self.styled, figure)) / float(getattr(self.neutral, figure))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A clip of the test of the nearest style.
+
+    Attributes:
+        style: In which it was made.
+        avatar: On whom.
+        seed: Of head and eyes.
+        distances: To each reference, no unit, 1 on average.
+        nearest: The reference that it lies nearest to.
+    """
+
+    style: str
+    avatar: str
+    seed: int
+    distances: dict[str, float]
+    nearest: str
+
+
+@dataclass(frozen=True)
+class StylesResult:
+    """All that was measured.
+
+    Attributes:
+        rows: Styles against neutral.
+        guesses: The test of the nearest style.
+        skipped: Sentences about what could not be measured.
+    """
+
+    rows: tuple[StyleRow, ...]
+    guesses: tuple[Guess, ...]
+    skipped: tuple[str, ...]
+
+    def mean(self, style: str) -> dict[str, float]:
+        """A style's figures, mean over avatars."""
+        own = [row for row in self.rows if row.style == style]
+        figures = {f"{figure}_neutral": fmean(getattr(row.neutral, figure) for row in own) for figure in FIGURES}
+        figures |= {figure: fmean(getattr(row.styled, figure) for row in own) for figure in FIGURES}
+        figures |= {f"{name}_gain": 1 - figures[name] / figures[f"{name}_neutral"] for name in FIGURES}
+        return figures | {
+            "sync_neutral": fmean(row.sync_neutral for row in own),
+            "sync": fmean(row.sync_styled for row in own),
+        }
+
+    @property
+    def styles(self) -> list[str]:
+        """Of the rows, in order."""
+        return list(dict.fromkeys(row.style for row in self.rows))
+
+    @property
+    def right(self) -> int:
+        """Clips whose nearest style is their own."""
+        return sum(guess.nearest == guess.style for guess in self.guesses)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "styles": {name: self.mean(name) for name in self.styles},
+            "rows": [asdict(row) for row in self.rows],
+            "nearest": {"right": self.right, "of": len(self.guesses), "clips": [asdict(g) for g in self.guesses]},
+            "skipped": list(self.skipped),
+        }
+
+
+def find_references(folder: Path, styles: Sequence[str]) -> dict[str, Path]:
+    """The clips of a folder that are named after styles."""
+    clips = sorted(p for p in folder.glob("*") if p.suffix.lower() in _VIDEO) if folder.is_dir() else []
+    return {path.stem: path for path in clips if path.stem in styles}
+
+
+def measure_styles(
+    references: Path,
+    *,
+    styles: Path = STYLES,
+    avatars: Sequence[str] = ("ada", "imani", "ravi"),
+    bundle: Path | None = None,
+    render: Path | None = None,
+    nearest: int = 40,
+    cache: Path | None = None,
+    say: Say = lambda text: None,
+    progress: Progress | None = None,
+) -> StylesResult:
+    """Measure the styles of a folder.
+
+    Args:
+        references: Folder of clips named after styles.
+        styles: Folder of ``.style`` files.
+        avatars: Names that ship, or files.
+        bundle: Networks, by default those that ship.
+        render: Folder for drawn clips, whose landmarks are then found in the pictures; None measures without drawing.
+        nearest: Clips in the test of the nearest style; 0 leaves it out.
+        cache: Folder for landmarks.
+        say: Told what is being done.
+        progress: Called with the pictures of references done.
+
+    Raises:
+        InputError: The folder holds no clip of any style, or one that cannot be used.
+        ArtefactError: A style or the bundle is damaged.
+        MissingExtraError: The face models are not there and cannot be fetched.
+        OutputError: The landmark cache or a clip cannot be written.
+    """
+    shipped = shipped_styles(styles)
+    found = find_references(references, (*shipped, NEUTRAL))
+    worn = [name for name in shipped if name in found]
+    if not worn:
+        names = ", ".join(shipped) or "none ship"
+        raise InputError(f"{references} holds no clip that is named after a style ({names}), such as ballad.mp4.")
+    skipped = [f"{name}: {references} has no clip of it." for name in shipped if name not in found]
+    stage = _Stage(bundle, {name: load_style(shipped[name]) for name in worn}, render, cache)
+    people = [resolve_avatar(name) for name in avatars]
+    held = []
+    for name, path in found.items():
+        say(f"{name}: landmarks of the reference")
+        held.append(_reference(name, path, cache, progress))
+    rows = []
+    for reference in held:
+        for avatar in people if reference.name in worn and reference.name != NEUTRAL else []:
+            say(f"{reference.name} on {avatar.name}")
+            rows.append(_row(stage, reference, avatar))
+    guesses: tuple[Guess, ...] = ()
+    if nearest and len(held) > 1:
+        say(f"nearest style of {nearest} clips")
+        guesses = _guesses(stage, held, people, nearest)
+    return StylesResult(tuple(rows), guesses, tuple(skipped))
+
+
+class _Stage:
+    """Drives avatars, in pictures or without."""
+
+    def __init__(self, bundle: Path | None, styles: dict[str, Style], render: Path | None, cache: Path | None) -> None:
+        loaded = load_bundle(bundle)
+        self._drive = Drive(loaded, open_networks(loaded), open_manifold(loaded))
+        self._styles, self._bundle = styles, bundle
+        self._worn: dict[str, Steering] = {name: steer(style, loaded) for name, style in styles.items()}
+        self._render, self._cache = render, cache
+
+    def play(self, reference: Reference, avatar: Avatar, style: str, seed: int) -> tuple[NDArray[np.float32], float]:
+        """Landmarks (pictures, 68, 2) px of an avatar that speaks a reference's sound, and its lip sync with it."""
+        fps = reference.track.fps
+        count = len(reference.track.times)
+        if self._render is None:
+            driven = self._drive.run(avatar, reference.samples, self._worn.get(style, NO_STYLE), fps, count, seed)
+            points, opening = driven.points, driven.opening
+        else:
+            points = self._drawn(reference, avatar, style, seed).at(reference.track.times)
+            opening = lip_openings(points)
+        return points, score(opening, lip_openings(reference.track.points), fps).r0
+
+    def _drawn(self, reference: Reference, avatar: Avatar, style: str, seed: int) -> FaceTrack:
+        assert self._render is not None
+        target = self._render / f"{reference.name}-{avatar.name}-{style}-{seed}.mp4"
+        rate = min(FRAME_RATES, key=lambda fps: abs(fps - reference.track.fps))
+        if not target.exists():
+            worn = self._styles.get(style)
+            render_file(reference.path, avatar, target, fps=rate, seed=seed, bundle=self._bundle, style=worn)
+        return load_track(target, self._cache)
+
+
+def _reference(name: str, path: Path, cache: Path | None, progress: Progress | None) -> Reference:
+    samples = read_sound(path)
+    if samples is None:
+        raise InputError(f"{path} has no sound; a reference's own sound is what the avatars speak.")
+    return Reference(name, path, load_track(path, cache, progress=progress), samples)
+
+
+def _row(stage: _Stage, reference: Reference, avatar: Avatar) -> StyleRow:
+    made = {style: stage.play(reference, avatar, style, SEEDS[0]) for style in (NEUTRAL, reference.name)}
+    (plain, plain_sync), (own, own_sync) = made[NEUTRAL], made[reference.name]
+    scored = [_scores(reference, points) for points in (plain, own)]
+    return StyleRow(reference.name, avatar.name, scored[0], scored[1], plain_sync, own_sync)
+
+
+def _scores(reference: Reference, points: NDArray[np.float32]) -> StyleScores:
+    model = reference.track.points
+    return style_scores(model, register_framing(model, points))
+
+
+def _guesses(stage: _Stage, held: list[Reference], people: list[Avatar], count: int) -> tuple[Guess, ...]:
+    """Clips in all styles by turns, each on the sound of its own reference, on all avatars, with other seeds."""
+    makings = [(ref, avatar, seed) for seed in range(count) for avatar in people for ref in held][:count]
+    figures = np.array(
+        [
+            [list(asdict(_scores(other, stage.play(ref, avatar, ref.name, seed)[0])).values()) for other in held]
+            for ref, avatar, seed in makings
+        ]
+    )
+    distances = nearness(figures)
+    guesses = []
+    for (ref, avatar, seed), row in zip(makings, distances, strict=True):
+        by_name = {other.name: float(d) for other, d in zip(held, row, strict=True)}
+        guesses.append(Guess(ref.name, avatar.name, seed, by_name, min(by_name, key=lambda name: by_name[name])))
+    return tuple(guesses)
+
+
+def nearness(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One distance from three figures: each over its mean of all clips and references, then their mean.
+
+    Args:
+        figures: (clips, references, 3).
+
+    Returns:
+        (clips, references), 1 on average.
+    """
+    return np.asarray((figures / figures.mean(axis=(0, 1))).mean(axis=2), np.float64)

@@ -1,0 +1,411 @@
+"""Style transfer (paper, sections 5 and 6.3): a clip's manner, learned on top of a bundle, as a style.
+
+Preset ``paper`` is the paper's schedule: the style transfer network f alone for an epoch at 1e-3, then everything for
+five epochs at 1e-7 with cosine annealing. An epoch is ``STEPS_PER_EPOCH`` steps, for a clip of some seconds is one
+batch. The encoder is not touched: all styles of a session share it.
+
+Preset ``strong`` does what the paper's figures show. The map of ``training.style_target`` is put into the last layer of
+the motion generator, which needs no training and keeps the timing of the lips; its last two layers, which are linear,
+are fitted to the reference's own motion where its sound is in sync, and to the mapped motion of the bundle for
+synthesised speech, so that other sound than the clip's stays in sync; then the paper's losses are optimised at a
+rate at which weights move, towards the reference's own motion where its sound is in sync, and towards the mapped motion
+of the bundle for synthesised speech, so that other sound than the clip's stays in sync. The head-pose generator is
+brought to the reference's size by its scales, then to its rhythm by likelihood (eq. 3), then to its size again as it
+is sampled. Blinks, shut eyes and gaze are statistics.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from engine.artefacts.bundle import Bundle
+from engine.artefacts.style import Style, StyleLife, StyleManifest, StylePose, bundle_digest, make_style
+from engine.artefacts.style_arrays import StyleArrays
+from engine.errors import MissingExtraError
+from models.headpose import HeadPoseNet
+from models.spec import BROWS, EYES, MOTION_DIM, MOTION_HZ
+from models.style_transfer import StyleTransferNet
+from training.bundle_weights import take_apart
+from training.corpus.media import read_audio
+from training.reference_motion import ReferenceMotion
+from training.style_compact import compact_changes, motion_activations, projected
+from training.style_head import POSE_CAPS, HeadStudio, scale_poses, take_head_apart, tune_headpose
+from training.style_motion import StyledMotion, styled_motion
+from training.style_sound import Ear, concatenated, speech_sample
+from training.style_stats import Figures, lip_opening, measure_figures
+from training.style_target import StyleMap, correction, learn_map, moving_points, seen_mouth
+from training.style_tune import Course, Lesson, refit_last_layers, set_last_layer, tune_motion
+
+Float = NDArray[np.float32]
+Progress = Callable[[str, float], None]
+
+STEPS_PER_EPOCH: Final = 16
+EPOCHS: Final = 5
+PAPER_RATE: Final = 1e-7
+IN_SYNC_R: Final = 0.2
+"""Correlation of predicted and measured lips from which sound counts as the clip's own."""
+MAX_LAG_S: Final = 0.12
+_HIGH_PASS_S: Final = 0.8
+_SAMPLED_S: Final = 40
+"""Seconds of head motion that are drawn to measure it."""
+_SCALES: Final = (0.2, 12.0)
+_DEMO: Final = Path(__file__).resolve().parents[1] / "models" / "pretrained" / "demo" / "hello.flac"
+
+
+class StyleSettings(BaseModel):
+    """Options of ``mien style create``; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="style", min_length=1, max_length=100)
+    preset: Literal["paper", "strong"] = "strong"
+    steps: int = Field(default=40, ge=1, le=20_000, description="of the motion generator with the preset strong")
+    head_steps: int = Field(default=60, ge=0, le=20_000, description="of the head-pose generator with the preset strong")
+    rate: float = Field(default=2e-4, gt=0, le=1e-2, description="learning rate with the preset strong")
+    head_rate: float = Field(default=4e-4, gt=0, le=1e-2)
+    speech_s: float = Field(default=90.0, ge=5, le=7200, description="synthesised speech to learn with")
+    batch: int = Field(default=6, ge=1, le=256)
+    motion_rank: int = Field(default=8, ge=1, le=64, description="of the stored change of each matrix")
+    head_rank: int = Field(default=6, ge=1, le=64)
+    seed: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves torch's choice")
+
+
+@dataclass(frozen=True)
+class Sync:
+    """Whether a clip's sound belongs to its lips.
+
+    Attributes:
+        r: Correlation of predicted and measured opening, high-passed, at ``lag_s``.
+        lag_s: By how much the lips are later than the sound predicts.
+    """
+
+    r: float
+    lag_s: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the sound can teach lips."""
+        return self.r >= IN_SYNC_R and abs(self.lag_s) <= MAX_LAG_S
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A style with what was measured on the way: what the report shows.
+
+    Attributes:
+        style: The result.
+        reference: Figures of the clip.
+        before: Of the bundle on the same sound.
+        after: Of the style on the same sound.
+        neutral: Motion of the bundle.
+        styled: Motion of the style.
+        sync: Of the clip's sound; None without.
+        losses: Of the motion generator, step by step.
+        notes: What somebody should know, a sentence each.
+    """
+
+    style: Style
+    reference: Figures
+    before: Figures
+    after: Figures
+    neutral: StyledMotion
+    styled: StyledMotion
+    sync: Sync | None
+    losses: list[dict[str, float]]
+    notes: tuple[str, ...]
+
+
+def create_style(reference: ReferenceMotion, bundle: Bundle, settings: StyleSettings | None = None) -> Style:
+    """Learn a style; see ``transfer`` for more than the result."""
+    return transfer(reference, bundle, settings or StyleSettings()).style
+
+
+def transfer(
+    reference: ReferenceMotion,
+    bundle: Bundle,
+    settings: StyleSettings,
+    progress: Progress = lambda what, share: None,
+) -> Transfer:
+    """Learn a style.
+
+    Args:
+        reference: The clip's motion.
+        bundle: To learn it on.
+        settings: How.
+        progress: Called with what is being done and the share that is done.
+
+    Raises:
+        ArtefactError: The bundle is stored otherwise than as ``w8a8``.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    work = _Work(reference, bundle, settings, progress)
+    losses = work.motion()
+    pose = work.headpose()
+    life, neutral = work.life()
+    style = work.style(pose, life)
+    progress("measuring the result", 0.0)
+    styled = styled_motion(bundle, style, work.sound, seed=settings.seed)
+    before, after = (measure_figures(m.displacement, m.pose, m.closure) for m in (neutral, styled))
+    manifest = style.manifest.model_copy(
+        update={"figures": {f"after_{k}": round(v, 5) for k, v in after.named().items()} | style.manifest.figures}
+    )
+    style = Style(manifest, style.packed, style.references, style.isp)
+    progress("measuring the result", 1.0)
+    return Transfer(style, work.figures, before, after, neutral, styled, work.sync, losses, tuple(work.notes))
+
+
+def measure_sync(predicted: Float, measured: Float) -> Sync:
+    """Hold the opening that the bundle predicts from a sound against the measured one, both (n,) at 60 Hz."""
+    first, second = _high_passed(predicted), _high_passed(measured)
+    reach = MOTION_HZ // 2
+    best = Sync(-1.0, 0.0)
+    for lag in range(-reach, reach + 1):
+        a, b = first[max(0, -lag) : len(first) - max(0, lag)], second[max(0, lag) : len(second) - max(0, -lag)]
+        size = float(a.std() * b.std())
+        r = float(((a - a.mean()) * (b - b.mean())).mean() / size) if size > 1e-12 else 0.0
+        if r > best.r:
+            best = Sync(r, lag / MOTION_HZ)
+    return best
+
+
+class _Work:
+    """One transfer on its way."""
+
+    def __init__(self, reference: ReferenceMotion, bundle: Bundle, settings: StyleSettings, progress: Progress) -> None:
+        self.reference, self.bundle, self.settings, self.progress = reference, bundle, settings, progress
+        self.notes = list(reference.notes)
+        self.figures = measure_figures(reference.displacement, reference.pose, reference.closure)
+        self.ear = Ear(bundle)
+        progress("listening", 0.0)
+        self.speech = [self.ear.hear(audio) for audio in self._speech()]
+        progress("listening", 0.6)
+        self.own = None if reference.audio is None else self.ear.hear(reference.audio)
+        self.spoken = [self.ear.move(heard) for heard in self.speech]
+        self.sync = self._sync()
+        self.in_sync = self.sync is not None and self.sync.holds
+        if self.sync is not None and not self.in_sync:
+            self.notes.append(
+                f"The clip's sound does not go with its lips (r {self.sync.r:.2f} at {1000 * self.sync.lag_s:.0f} ms), "
+                "so that it teaches only how they move and not when."
+            )
+        self.tuned_motion = copy.deepcopy(self.ear.motion)
+        self.tuned_headpose = copy.deepcopy(self.ear.headpose)
+        self.parts = {name: take_apart(bundle.graphs[name]) for name in ("motion", "headpose")}
+        progress("listening", 1.0)
+
+    @property
+    def sound(self) -> Float:
+        """Sound to show the style with: the clip's, or speech as long."""
+        if self.reference.audio is not None:
+            return self.reference.audio
+        return np.concatenate(self._audio)[: round(self.reference.seconds * 16_000)]
+
+    def motion(self) -> list[dict[str, float]]:
+        """Tune the motion generator."""
+        settings, strong = self.settings, self.settings.preset == "strong"
+        base = {name: tensor.clone() for name, tensor in self.tuned_motion.state_dict().items()}
+        lessons, style_map = self._lessons(strong)
+        if strong:
+            self._follow(style_map.matrix, np.zeros(MOTION_DIM))
+            self.progress("fitting the last layers", 0.0)
+            refit_last_layers(self.tuned_motion, lessons, self.ear.scale, self.ear.mean)
+            course = Course(
+                first_steps=max(1, settings.steps // 6),
+                steps=settings.steps,
+                rate=settings.rate,
+                style_rate=1e-4,
+                batch=settings.batch,
+            )
+        else:
+            course = Course(STEPS_PER_EPOCH, EPOCHS * STEPS_PER_EPOCH, rate=PAPER_RATE, batch=settings.batch)
+        losses = tune_motion(
+            self.tuned_motion,
+            StyleTransferNet(),
+            lessons,
+            torch.from_numpy(self.bundle.completion),
+            course,
+            settings.seed,
+            lambda share, loss: self.progress("learning mouth and eyes", share),
+        )
+        self.tuned_motion.load_state_dict(projected(base, self.tuned_motion.state_dict(), settings.motion_rank))
+        if strong:
+            # What it makes now of the sound that the reference was held against from the start.
+            sounds = [self.own] if self.own is not None and self.in_sync else self.speech
+            made = [self.ear.move(heard, self.tuned_motion) for heard in sounds]
+            made_speaking = concatenated(made, [heard.speaking for heard in sounds])
+            self._follow(*correction(made_speaking, self._wanted[self._reference_speaking()]))
+        return losses
+
+    def _follow(self, matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
+        set_last_layer(self.tuned_motion, matrix, offset, self.ear.scale, self.ear.mean)
+
+    def _reference_speaking(self) -> NDArray[np.bool_]:
+        """In which frames of the clip somebody speaks; all without sound."""
+        frames = len(self.reference.displacement)
+        if self.own is None:
+            return np.ones(frames, np.bool_)
+        speaking = np.pad(self.own.speaking, (0, max(0, frames - len(self.own.speaking))), mode="edge")[:frames]
+        return speaking if speaking.sum() > MOTION_HZ else np.ones(frames, np.bool_)
+
+    def headpose(self) -> StylePose:
+        """Tune the head-pose generator; how its poses are drawn."""
+        settings, usual = self.settings, self.bundle.manifest.pose
+        network, speaking = self.tuned_headpose, self._reference_speaking()
+        base = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        if settings.preset == "paper":
+            pose = np.clip(self.reference.pose, -POSE_CAPS, POSE_CAPS).astype(np.float32)
+            self._tune_head(network, pose, EPOCHS * STEPS_PER_EPOCH, PAPER_RATE)
+            network.load_state_dict(projected(base, network.state_dict(), settings.head_rank))
+            return StylePose(temperature=usual.temperature, limits=usual.limits)
+        manner = take_head_apart(self.reference.pose, speaking)
+        studio = HeadStudio(
+            self.parts["headpose"],
+            self.bundle.manifest.networks["headpose"],
+            usual,
+            settings.head_rank,
+            self._head_features(_SAMPLED_S * MOTION_HZ),
+        )
+        now = studio.usual(network, settings.seed)
+        scale_poses(network, np.clip(manner.rest.std(0) / np.maximum(now, 1e-5), *_SCALES))
+        self._tune_head(network, manner.rest, settings.head_steps, settings.head_rate)
+        network.load_state_dict(projected(base, network.state_dict(), settings.head_rank))
+        return studio.calibrate(network, manner, settings.seed)
+
+    def _tune_head(self, network: HeadPoseNet, pose: Float, steps: int, rate: float) -> None:
+        if steps:
+            tune_headpose(
+                network,
+                self._head_features(len(pose)),
+                pose,
+                steps,
+                rate,
+                self.settings.seed,
+                report=lambda share, loss: self.progress("learning the head", share),
+            )
+
+    def life(self) -> tuple[StyleLife, StyledMotion]:
+        """Blinks, lids and gaze of the reference against the bundle's; and the bundle's motion."""
+        neutral = styled_motion(self.bundle, None, self.sound, seed=self.settings.seed)
+        usual = measure_figures(neutral.displacement, neutral.pose, neutral.closure)
+        awake = max(0.1, 1 - self.figures.shut_share)
+        blinks = self.figures.blinks_a_minute / awake / max(usual.blinks_a_minute, 4.0)
+        looks = self.reference.gaze[self.reference.closure < 0.3]
+        spread = 1.0
+        if len(looks) > MOTION_HZ and float(np.abs(looks).max()) > 0:
+            spread = float(np.sqrt(looks.var(0).sum() / max(neutral.gaze.var(0).sum(), 1e-6)))
+        return StyleLife(
+            blink_rate=float(np.clip(blinks, 0.25, 4)),
+            gaze_spread=float(np.clip(spread, 0.5, 2)),
+            shut_share=float(np.clip(self.figures.shut_share, 0, 0.95)) if self.figures.shut_share > 0.08 else 0.0,
+            shut_time=float(np.clip(self.figures.shut_s, 0.3, 20)) if self.figures.shut_s else 1.5,
+        ), neutral
+
+    def style(self, pose: StylePose, life: StyleLife) -> Style:
+        """Put the style together."""
+        settings, references = self.settings, self.reference.references
+        sounds = self.speech[:3] + ([self.own] if self.own else [])
+        activations = motion_activations(self.tuned_motion, self.parts["motion"], sounds)
+        changes = {
+            "motion": compact_changes(
+                self.parts["motion"], self.tuned_motion.state_dict(), settings.motion_rank, activations
+            ),
+            "headpose": compact_changes(
+                self.parts["headpose"], self.tuned_headpose.state_dict(), settings.head_rank, {}
+            ),
+        }
+        arrays = StyleArrays(changes)
+        images = list[NDArray[np.uint8]]()
+        if references is not None:
+            arrays = StyleArrays(changes, reference_landmarks=references.landmarks)
+            images = list(references.images)
+        manifest = StyleManifest(
+            name=settings.name,
+            bundle_sha256=bundle_digest(self.bundle),
+            pose=pose,
+            life=life,
+            figures={f"clip_{name}": round(value, 5) for name, value in self.figures.named().items()},
+            provenance={
+                "clip": f"{self.reference.seconds:.1f} s",
+                "landmarks": "measured" if self.reference.measured else "exact",
+                "preset": settings.preset,
+                "sound": "in sync" if self.in_sync else "not used",
+                "torch": str(torch.__version__),
+            },
+        )
+        return make_style(manifest, arrays, images)
+
+    def _speech(self) -> list[Float]:
+        try:
+            self._audio = speech_sample(self.settings.speech_s, 1000 + self.settings.seed)
+        except MissingExtraError:
+            self.notes.append("No speech synthesiser is installed; the demonstration's speech was used instead.")
+            self._audio = [read_audio(_DEMO)]
+        return self._audio
+
+    def _sync(self) -> Sync | None:
+        if self.own is None:
+            return None
+        predicted = self._opening(self.ear.move(self.own))
+        n = min(len(predicted), len(self.reference.displacement))
+        return measure_sync(predicted[:n], self.reference.opening[:n])
+
+    def _opening(self, motion: Float) -> Float:
+        return lip_opening((motion @ self.bundle.completion.T).reshape(-1, 68, 3))
+
+    def _lessons(self, strong: bool) -> tuple[list[Lesson], StyleMap]:
+        """What to learn: the clip itself where its sound is in sync, and synthesised speech."""
+        own = self.ear.move(self.own) if self.own is not None and self.in_sync else None
+        masks = [heard.speaking for heard in self.speech]
+        heard = own[self.own.speaking] if own is not None and self.own is not None else None
+        base = heard if heard is not None and len(heard) > MOTION_HZ else concatenated(self.spoken, masks)
+        wanted = moving_points(self.reference.displacement)
+        if self.reference.measured:
+            wanted = seen_mouth(wanted, base)
+        self._wanted, speaking = wanted, self._reference_speaking()
+        brows = self.reference.displacement[speaking][:, BROWS]
+        style_map = learn_map(base, wanted[speaking], brows, self.bundle.completion)
+        style = self._style_motion(wanted)
+        lessons = []
+        for heard_speech, spoken in zip(self.speech, self.spoken, strict=True):
+            target = style_map.apply(spoken) if strong else spoken
+            weight = len(spoken) / MOTION_HZ / self.settings.speech_s
+            lessons.append(Lesson(heard_speech, target, style, weight))
+        if own is not None and self.own is not None:
+            n = min(len(own), len(wanted))
+            target = style_map.apply(own)
+            mouth = slice(3 * (48 - 27), None)
+            target[:n, mouth] = wanted[:n, mouth]
+            in_step = style if len(style) == len(target) else style[: len(target)]
+            lessons.append(Lesson(self.own, target, in_step, 0.7))
+        return lessons, style_map
+
+    def _style_motion(self, wanted: Float) -> Float:
+        """phi_s, float32 (m, 204) fu: of the style reference images with the preset paper, of the clip with strong."""
+        displacement = self.reference.displacement.copy()
+        # Lids are the engine's.
+        displacement[:, EYES] = 0
+        flat = displacement.reshape(len(displacement), -1)
+        if self.settings.preset == "paper" and self.reference.references is not None:
+            return flat[self.reference.references.frames]
+        return flat
+
+    def _head_features(self, frames: int) -> Tensor:
+        heard = self.own.features if self.own is not None else torch.cat([each.features for each in self.speech])
+        return heard.repeat(-(-frames // len(heard)), 1)[:frames]
+
+
+def _high_passed(curve: Float) -> NDArray[np.float64]:
+    half = round(_HIGH_PASS_S * MOTION_HZ / 2)
+    padded = np.pad(curve.astype(np.float64), (half, half), mode="edge")
+    return np.asarray(curve - np.convolve(padded, np.ones(2 * half + 1) / (2 * half + 1), "valid"), np.float64)
