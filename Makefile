@@ -4,6 +4,7 @@
 #   make test     lint, types and tests (installs the rest, torch among it)
 #   make quality  hold what ships against the committed figures (MIEN_SHARED=FOLDER, whose data/clips are measured)
 #   make install  the whole environment, with the command .venv/bin/mien
+#   make gpu      what graphics cards need, and onnxruntime-gpu in the place of onnxruntime (docs/gpu.md)
 #   make clean    remove the environment and what was rendered
 # PYTHON=python3.12 chooses the interpreter; ARGS="--port 9000" is handed to `mien serve`; PIP_ARGS="..." is handed to
 # every pip install, for example to choose an index whose torch has no CUDA.
@@ -22,7 +23,7 @@ MADE := $(VENV)/.made
 RUNTIME := $(VENV)/.runtime
 WHOLE := $(VENV)/.whole
 
-.PHONY: run demo test quality install clean lint types unit system
+.PHONY: run demo test quality install gpu clean lint types unit system
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -34,6 +35,12 @@ demo: $(RUNTIME)
 	@echo "The video is $(CURDIR)/$(DEMO)"
 
 install: $(WHOLE)
+
+# Both runtimes are one module: the one goes before the other comes, and they are never installed together.
+gpu: $(RUNTIME)
+	$(PIP) install $(PIP_ARGS) -e '.[gpu]'
+	$(PIP) uninstall -y onnxruntime
+	$(PIP) install $(PIP_ARGS) 'onnxruntime-gpu[cuda,cudnn]>=1.20,<2'
 
 # Types are checked on one core while tests run on another.
 test: system $(WHOLE)

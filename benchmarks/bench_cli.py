@@ -17,14 +17,22 @@ from benchmarks import throughput as side_by_side
 from benchmarks.bench_report import html_page, terminal
 from benchmarks.calls_bench import calls as calls_of_many
 from benchmarks.comparison import DEFAULT_TOLERANCE, compare, load_report, same_machine
-from benchmarks.live_bench import LiveSettings, desk_config, live_table
+from benchmarks.gate_bench import gate as what_moves_the_mouth
+from benchmarks.gate_bench import gate_table, load_run
+from benchmarks.gpu_bench import gpu_table, measure_gpu
+from benchmarks.live_bench import LiveSettings, desk_config
 from benchmarks.live_bench import live as desk_between_null_sinks
+from benchmarks.live_figures import live_table
 from benchmarks.probe import ProbeRenderer, true_opening
 from benchmarks.recording import load_speech
+from benchmarks.style_switching import switching
 from benchmarks.webrtc_bench import BROWSER_LOOKAHEAD
 from benchmarks.webrtc_bench import webrtc as call_from_browser
-from engine.artefacts.bundle import Bundle, load_bundle
+from engine.artefacts.avatar import Avatar
+from engine.artefacts.bundle import Bundle, load_bundle, pick_renderer
+from engine.artefacts.style import load_style
 from engine.clock import MonotonicClock
+from engine.drawing import Drawing
 from engine.engine import PUSHED_LOOKAHEAD, Engine
 from engine.errors import ConfigError, OutputError
 from engine.pipeline import Pipeline
@@ -32,6 +40,7 @@ from engine.process_renderer import ProcessRenderer
 from models.spec import MAX_LOOKAHEAD
 from streaming.avatars import resolve_avatar
 from streaming.report import write_json
+from streaming.styles import STYLES, shipped_styles
 
 SPEECH = Path(__file__).parents[1] / "models" / "pretrained" / "demo" / "hello.flac"
 REGRESSED = 3
@@ -47,6 +56,7 @@ Lookahead = Annotated[int, typer.Option(min=0, max=MAX_LOOKAHEAD, help="Frames (
 Latency = Annotated[str, typer.Option(help="The budget in ms, or auto for the smallest that holds.")]
 BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Bundle to measure instead of the shipped one.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes in which a session draws.")]
+RendererName = Annotated[str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
 HtmlPath = Annotated[Path | None, typer.Option("--html", help="Write a page with plots here.")]
 TracePath = Annotated[Path | None, typer.Option("--trace", help="Write a trace for ui.perfetto.dev here.")]
@@ -66,6 +76,7 @@ def latency(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = None,
+    renderer: RendererName = None,
     report: JsonPath = None,
     page: HtmlPath = None,
     trace: TracePath = None,
@@ -73,7 +84,7 @@ def latency(
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """Mouth-to-frame latency of every frame, missed frames, jitter; and of syllables after silence."""
-    bench = Bench(bundle, avatar, workers, tracing=trace is not None)
+    bench = Bench(bundle, avatar, workers, renderer=renderer, tracing=trace is not None)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: scenarios.latency(opened, settings, bench.clock, bench.opening))
     if trace is not None:
@@ -112,16 +123,39 @@ def throughput(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = 1,
+    renderer: RendererName = None,
     report: JsonPath = None,
     page: HtmlPath = None,
     old: OldPath = None,
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """Sessions side by side, one more until the engine refuses."""
-    bench = Bench(bundle, avatar, workers)
+    bench = Bench(bundle, avatar, workers, renderer=renderer)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: side_by_side.throughput(opened, settings, bench.clock))
     _conclude(found, report, page, old, tolerance)
+
+
+@app.command()
+def styles(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 40,
+    fps: Fps = 30,
+    lookahead: Lookahead = BROWSER_LOOKAHEAD,
+    budget: Latency = "auto",
+    folder: Annotated[Path, typer.Option("--styles", help="Styles to change between.", metavar="FOLDER")] = STYLES,
+    companions: Annotated[int, typer.Option(min=0, help="Sessions that speak beside it.")] = 1,
+    bundle: BundlePath = None,
+    workers: Workers = 1,
+    report: JsonPath = None,
+) -> None:
+    """A session that changes its style every two seconds: what it misses then, and otherwise."""
+    bench = Bench(bundle, avatar, workers)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
+    worn = [load_style(path) for path in shipped_styles(folder).values()]
+    found = bench.run(lambda opened: switching(opened, settings, worn, bench.clock, companions))
+    _conclude(found, report, None, None, DEFAULT_TOLERANCE)
 
 
 @app.command()
@@ -231,6 +265,40 @@ def live(
         write_json(report, found)
 
 
+@app.command()
+def gate(
+    speech: Speech = SPEECH,
+    avatar: AvatarName = "ada",
+    seconds: Seconds = 8,
+    lookahead: Lookahead = BROWSER_LOOKAHEAD,
+    report: JsonPath = None,
+) -> None:
+    """What moves the mouth: a fan, a keyboard and music about the voice gate; a voice, a whisper, a shout."""
+    found = what_moves_the_mouth(load_run(speech, seconds, avatar, lookahead))
+    Console().print(gate_table(found))
+    if report is not None:
+        write_json(report, found)
+
+
+@app.command()
+def gpu(
+    device: Annotated[str, typer.Option(help="As of mien serve: auto, cpu, cuda, tensorrt, cuda-graph ...")] = "auto",
+    preset: Annotated[str, typer.Option(help="What draws: lite, paper, or warp alone.")] = "paper",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or bf16; the processor computes in fp32.")] = "fp16",
+    most: Annotated[int, typer.Option(help="Largest batch: 1, 2, 4 ... 64.")] = 64,
+    seconds: Annotated[float, typer.Option(min=0.01, help="For each stage and batch.")] = 1.0,
+    live_s: Annotated[float, typer.Option(min=0, help="For each number of sessions side by side; 0: none.")] = 5.0,
+    avatar: AvatarName = "ada",
+    bundle: BundlePath = None,
+    report: JsonPath = None,
+) -> None:
+    """A graphics card, or the processor: each stage and the whole frame by batch, against the device's own limits."""
+    found = measure_gpu(device, preset, precision, most, seconds, live_s, resolve_avatar(avatar), load_bundle(bundle))
+    Console().print(gpu_table(found))
+    if report is not None:
+        write_json(report, found)
+
+
 class Bench:
     """A live engine whose pictures carry the opening of their lips.
 
@@ -239,13 +307,22 @@ class Bench:
         trace: Of the last run, in the Chrome trace-event format, if it was asked for.
     """
 
-    def __init__(self, bundle: Path | None, avatar: str, workers: int | None = None, *, tracing: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Path | None,
+        avatar: str,
+        workers: int | None = None,
+        *,
+        renderer: str | None = None,
+        tracing: bool = False,
+    ) -> None:
         """Open the artefacts.
 
         Args:
             bundle: Folder of the networks; by default those that ship.
             avatar: As ``streaming.avatars.resolve_avatar`` takes it.
             workers: Processes in which a session draws; by default as many as cores, at most 2.
+            renderer: What draws; by default the bundle's best.
             tracing: Whether to record every stage of every frame.
 
         Raises:
@@ -256,6 +333,7 @@ class Bench:
         self._tracing = tracing
         self._bundle: Bundle = load_bundle(bundle)
         self._avatar = resolve_avatar(avatar)
+        self._network = pick_renderer(self._bundle, renderer)
         self._workers = workers or min(2, os.cpu_count() or 1)
 
     def run(self, scenario: Callable[[scenarios.OpenSession], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
@@ -265,7 +343,7 @@ class Bench:
             async with Engine(
                 self._bundle,
                 clock=self.clock,
-                renderer_factory=lambda avatar: ProbeRenderer(ProcessRenderer(avatar, self._workers)),
+                renderer_factory=lambda avatar: ProbeRenderer(self._renderer(avatar)),
             ) as engine:
                 if self._tracing:
                     engine.start_trace()
@@ -279,6 +357,9 @@ class Bench:
                 return found
 
         return asyncio.run(main())
+
+    def _renderer(self, avatar: Avatar) -> ProcessRenderer:
+        return ProcessRenderer(Drawing(avatar, self._network), self._workers)
 
     def opening(self, speech: NDArray[np.float32], lookahead: int) -> NDArray[np.float64]:
         """The opening of the lips in each motion frame, computed offline."""

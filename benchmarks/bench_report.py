@@ -46,6 +46,7 @@ _TITLES = {
     "soak": "A long session",
     "webrtc": "Mouth to glass in a browser",
     "calls": "Calls side by side, and visitors who come and go",
+    "styles": "Styles changed in a running session",
 }
 
 
@@ -176,6 +177,14 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
         growth = came["memory_growth_mb"]
         yield "memory growth", "not known here" if growth is None else f"{growth:+.1f} MB"
         yield "threads", "not known here" if growth is None else f"{came['threads_growth']:+d}"
+    elif scenario == "styles":
+        yield "changes of style", str(report["switches"])
+        yield "a change takes, p50", f"{report['change_ms']['p50']:.0f} ms"
+        yield "a change takes, max", f"{report['change_ms']['max']:.0f} ms"
+        yield "sessions beside it", str(report["companions"])
+        yield "missed frames", f"{report['missed_frames']} of {report['frames']}"
+        yield "of them within a second of a change", str(report["missed_at_switches"])
+        yield "ladder steps", str(report["ladder_steps"])
     else:
         for frames, run in report["runs"].items():
             yield f"lookahead {frames}: p99 of {run['budget_ms']:.0f} ms", f"{run['mouth_to_frame_ms']['p99']:.1f} ms"

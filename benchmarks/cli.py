@@ -19,16 +19,16 @@ from benchmarks.quality.datasets import SetClip, obama_clips, ravdess_clips, vox
 from benchmarks.quality.folder import find_pairs, mean_scores
 from benchmarks.quality.judges import load_judges
 from benchmarks.quality.methods import compare_methods
-from benchmarks.quality.pair import evaluate_pair, evaluate_style
+from benchmarks.quality.pair import evaluate_pair
 from benchmarks.quality.paper import TABLE_2, TABLE_3, conditions
 from benchmarks.quality.protocol import Protocol, run_protocol, summary
-from benchmarks.quality.reenact import pick_renderers, reenact_clips, reenact_json
-from benchmarks.quality.reenact_report import notes, reenact_table
 from benchmarks.quality.study import make_study, read_answers
+from benchmarks.renderer_cli import obedience, reenact
+from benchmarks.style_cli import style, styles
 from engine.artefacts.bundle import load_bundle
 from engine.errors import ConfigError, OutputError
 from models.spec import MAX_LOOKAHEAD
-from streaming.media_out import check_target
+from streaming.output_files import check_target
 from streaming.progress import show_progress
 from streaming.report import write_json
 
@@ -37,6 +37,11 @@ _WIDTH: Final = 150
 
 app = typer.Typer(no_args_is_help=True, help="Measure quality on clips that were never trained on.")
 
+
+app.command()(style)
+app.command()(styles)
+app.command()(reenact)
+app.command()(obedience)
 
 Reference = Annotated[Path | None, typer.Option(help="Filmed clip, or folder of clips.", metavar="FILE|FOLDER")]
 Generated = Annotated[Path | None, typer.Option(help="Generated clip, or folder.", metavar="FILE|FOLDER")]
@@ -121,24 +126,6 @@ def _pair(
 
 
 @app.command()
-def style(
-    reference: Annotated[Path, typer.Option(help="Clip whose style is meant.", metavar="CLIP")],
-    generated: Annotated[Path, typer.Option(help="Clip to judge.", metavar="CLIP")],
-    report: Report = None,
-    cache: Cache = None,
-) -> None:
-    """Compare the style of two clips: SLD, SLV and SMD (equations 14 to 16)."""
-    if report is not None:
-        check_target(report, (reference, generated))
-    with show_progress(sys.stderr, f"{reference.name}, {generated.name}") as display:
-        scores = evaluate_style(reference, generated, cache=cache, progress=display.update)
-    scores = {name: round(value, 6) for name, value in scores.items()}
-    print("  ".join(f"{name.upper()} {value:.3f}" for name, value in scores.items()))
-    if report is not None:
-        write_json(report, dict(scores))
-
-
-@app.command()
 def methods(
     clips: Annotated[Path, typer.Option(help="Folder of talking-head clips with sound.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option(help="Folder for the clips made.", metavar="FOLDER")] = Path("out/methods"),
@@ -170,37 +157,6 @@ def methods(
         write_json(report, tables.methods_json(rows, skipped))
     if page is not None:
         tables.write_text(page, tables.html_page(rows[-1].results, rows[-1].mean, skipped))
-
-
-@app.command()
-def reenact(
-    clips: Annotated[Path, typer.Option(help="Folder of talking-head clips with sound.", metavar="FOLDER")],
-    renderer: Annotated[str, typer.Option(help="Renderers to measure, by comma.", metavar="NAMES")] = "tps,warp",
-    out: Annotated[Path, typer.Option(help="Folder for the framed clips.", metavar="FOLDER")] = Path("out/reenact"),
-    every: Annotated[int, typer.Option(min=1, help="Judge every so many frames.")] = 1,
-    sheets: Annotated[int, typer.Option(min=0, help="Of each clip, write so many frames beside the truth.")] = 0,
-    report: Report = None,
-) -> None:
-    """Move each clip's first picture by the clip's own landmarks, and measure each renderer against the clip."""
-    if report is not None:
-        check_target(report)
-    chosen = pick_renderers(renderer)
-    with show_progress(sys.stderr, "measuring") as display:
-        results, skipped = reenact_clips(
-            clips,
-            out,
-            chosen,
-            every=every,
-            sheets=sheets,
-            say=lambda text: print(text, file=sys.stderr, flush=True),
-            progress=display.update,
-        )
-    for closed in (False, True):
-        Console(width=_WIDTH).print(reenact_table(results, closed=closed))
-    for sentence in [*skipped, *notes(results)]:
-        print(f"mien: note: {sentence}", file=sys.stderr)
-    if report is not None:
-        write_json(report, reenact_json(results, skipped, every))
 
 
 Root = Annotated[Path, typer.Option(help="Folder of the set, as its makers lay it out.", metavar="FOLDER")]

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from engine.artefacts.avatar import Avatar, load_avatar
-from engine.artefacts.bundle import Bundle, load_bundle
+from engine.artefacts.bundle import Bundle
+from engine.artefacts.picture_network import PictureNetwork
 from engine.artefacts.style import Style, load_style
-from engine.backend import Networks
-from engine.backend_onnx import open_networks
 from engine.budget import Budget, Measurement, fit_budget
 from engine.calibration import CHUNK_TICKS, calibrate
 from engine.clock import Clock, MonotonicClock
+from engine.drawing import Drawing, in_style
 from engine.errors import CapacityError, ConfigError, SessionError
 from engine.hearing import MotionPipeline
 from engine.instruments import Instruments
@@ -28,16 +28,15 @@ from engine.ladder import LADDERS
 from engine.lanes import FrameRenderer, Lane, RendererFactory, ThreadLane
 from engine.motion_lane import MotionLane, WorkLane
 from engine.pacing import retiming_ticks
-from engine.pipeline import Observer, Pipeline, open_manifold
+from engine.pipeline import Observer
 from engine.process_renderer import ProcessRenderer
 from engine.scheduling import Role, leave_role, take_role
 from engine.session import Session
 from engine.session_parts import Equipment, SessionOptions
 from engine.session_sound import Mode
-from engine.stages.manifold import Manifold
-from engine.stages.style_mix import OpenStyle
+from engine.shared_networks import SharedNetworks
 from engine.stages.voice_gate import VoiceGate, VoiceGateSettings
-from engine.styles import Styled, Wardrobe
+from engine.styles import Styled
 from engine.telemetry import Telemetry
 from engine.trace_events import CAPACITY
 from models.spec import MAX_LOOKAHEAD, MEDIA_HZ, TICKS_PER_MOTION
@@ -70,6 +69,8 @@ class Engine:
         *,
         clock: Clock | None = None,
         workers: int | None = None,
+        renderer: str | None = None,
+        device: str = "cpu",
         renderer_factory: RendererFactory | None = None,
         pipeline_factory: PipelineFactory | None = None,
         measure: Measure | None = None,
@@ -84,6 +85,8 @@ class Engine:
             bundle: The trained networks; by default those that ship.
             clock: The time; by default the machine's.
             workers: Processes in which one session draws; by default as many as cores, at most 2.
+            renderer: What draws where a session does not say; see ``session``.
+            device: What networks run and frames are drawn on; see ``engine.backends.devices``.
             renderer_factory: Gives what draws an avatar; by default such processes.
             pipeline_factory: Gives what makes motion of sound; by default the signal path on the bundle, whose stages
                 are timed one by one.
@@ -103,13 +106,9 @@ class Engine:
         self._workers = min(2, available) if workers is None else workers
         if self._cores < 1 or self._workers < 1:
             raise ConfigError(f"An engine needs at least one core and one worker, not {self._cores}, {self._workers}.")
-        self._bundle = bundle
-        self._networks: Networks | None = None
-        self._manifold: Manifold | None = None
-        self._wardrobe: Wardrobe | None = None
+        self._networks, self._renderer = SharedNetworks(bundle, device), renderer
         self._clock: Clock = clock or MonotonicClock()
-        self._renderer_factory = renderer_factory
-        self._pipeline_factory = pipeline_factory
+        self._renderer_factory, self._pipeline_factory = renderer_factory, pipeline_factory
         self._measure = measure or self._calibrate
         self._lane: WorkLane = lane or MotionLane()
         self._setup: Lane = setup or ThreadLane("mien-setup", role=Role.PREPARES)
@@ -155,6 +154,7 @@ class Engine:
         queue_ms: int = 500,
         transparent: bool = False,
         sound_ahead_ms: float = 0.0,
+        renderer: str | None = None,
         label: str | None = None,
     ) -> Session:
         """A session, to be begun with ``async with``, which measures the machine and may refuse.
@@ -173,6 +173,8 @@ class Engine:
             queue_ms: Bound of what waits for the consumer.
             transparent: Draw the person alone: pictures are then premultiplied RGBA, uint8 (512, 512, 4).
             sound_ahead_ms: See ``SessionOptions``; 0 to 200.
+            renderer: ``warp``, ``lite`` or ``paper``; by default the engine's, and if that does not say either, what
+                the bundle says is best, or ``warp`` where this machine has no room for that.
             label: What the session is called in metrics and trace, unlike any that runs; by default a number.
 
         Raises:
@@ -198,22 +200,28 @@ class Engine:
             style=load_style(style) if isinstance(style, Path) else style,
             intensity=intensity,
             sound_ahead_ms=sound_ahead_ms,
+            renderer=renderer or self._renderer,
         )
         wanted = None if isinstance(latency, str) else float(latency)
         instruments = Instruments(self._telemetry.label(label), self._clock.now_ns, self._telemetry.trace)
         session: Session
+        network: PictureNetwork | None = None
 
         async def equip() -> Equipment:
-            return await self._admit(session, options, frames, wanted, seed)
+            nonlocal network
+            equipment = await self._admit(session, options, frames, wanted, seed)
+            network = equipment.network
+            return equipment
 
         async def adopt(person: Avatar) -> tuple[MotionPipeline, FrameRenderer]:
-            return await self._outfit(person, frames, seed, instruments.observe, transparent)
+            drawing = await self._setup.run(in_style, person, network, options.style)
+            return await self._outfit(drawing, frames, seed, instruments.observe, transparent)
 
         session = Session(
             options,
             equip=equip,
             adopt=adopt,
-            dress=lambda worn: self._setup.run(self._open_style, worn),
+            dress=lambda worn: self._setup.run(self._networks.style, worn),
             release=lambda: self._release(session),
             instruments=instruments,
         )
@@ -253,6 +261,7 @@ class Engine:
             await asyncio.gather(*(session.close() for session in list(self._loads)))
             self._lane.close()
             self._setup.close()
+            self._networks.close()
         leave_role()
         gc.unfreeze()
 
@@ -270,22 +279,58 @@ class Engine:
                 self._telemetry.refuse("capacity")
                 raise
             self._keep_time()
-            pipeline, renderer = await self._outfit(
-                options.avatar, lookahead, seed, session.instruments.observe, options.transparent
-            )
             try:
-                style = await self._setup.run(self._open_style, options.style)
-                worn = Styled(pipeline, style) if style else pipeline
-                measured = await self._measure_beside(worn, renderer, options.fps, options.mode)
-                budget = self._budget(pipeline, options, latency_ms, measured)
-            except BaseException as error:
-                if isinstance(error, CapacityError | ConfigError):
-                    self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
-                await self._setup.run(renderer.close)
+                equipment = await self._equip(session, options, lookahead, latency_ms, seed)
+            except (CapacityError, ConfigError) as error:
+                self._telemetry.refuse("capacity" if isinstance(error, CapacityError) else "latency")
                 raise
-            self._loads[session] = measured.busy_share + self._beside, options.fps
-            self._telemetry.enter(session, budget)
-        logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, budget.table())
+            self._loads[session] = equipment.measured.busy_share + self._beside, options.fps
+            self._telemetry.enter(session, equipment.budget)
+        logger.info("a session at %d fps, %s\n%s", options.fps, options.mode, equipment.budget.table())
+        return equipment
+
+    async def _equip(
+        self, session: Session, options: SessionOptions, lookahead: int, latency_ms: float | None, seed: int
+    ) -> Equipment:
+        """Open what a session runs on, and measure it; without the network where there is no room for one by default.
+
+        Raises:
+            CapacityError: There is no room.
+            ConfigError: The latency cannot be held, or the renderer cannot be had.
+        """
+        network = await self._setup.run(self._network, options.renderer)
+        try:
+            equipment = await self._measured(session, options, network, lookahead, latency_ms, seed)
+            if network is None or options.renderer is not None or self._has_room(equipment.measured.busy_share):
+                return equipment
+            await self._setup.run(equipment.renderer.close)
+        except (CapacityError, ConfigError):
+            if network is None or options.renderer is not None:
+                raise
+        logger.info("no room for the renderer %s on this machine: drawing without it", network.name)
+        return await self._measured(session, options, None, lookahead, latency_ms, seed)
+
+    async def _measured(
+        self,
+        session: Session,
+        options: SessionOptions,
+        network: PictureNetwork | None,
+        lookahead: int,
+        latency_ms: float | None,
+        seed: int,
+    ) -> Equipment:
+        """Open what a session runs on, drawn by ``network``, and measure it."""
+        drawing = await self._setup.run(in_style, options.avatar, network, options.style)
+        observe = session.instruments.observe
+        pipeline, renderer = await self._outfit(drawing, lookahead, seed, observe, options.transparent)
+        try:
+            style = await self._setup.run(self._networks.style, options.style)
+            worn = Styled(pipeline, style) if style else pipeline
+            measured = await self._measure_beside(worn, renderer, options.fps, options.mode)
+            budget = self._budget(pipeline, options, latency_ms, measured)
+        except BaseException:
+            await self._setup.run(renderer.close)
+            raise
         return Equipment(
             clock=self._clock,
             lane=self._lane,
@@ -295,6 +340,7 @@ class Engine:
             budget=budget,
             measured=measured,
             style=style,
+            network=network,
         )
 
     def _keep_time(self) -> None:
@@ -306,15 +352,15 @@ class Engine:
             gc.freeze()
 
     async def _outfit(
-        self, avatar: Avatar, lookahead: int, seed: int, observe: Observer, transparent: bool
+        self, drawing: Drawing, lookahead: int, seed: int, observe: Observer, transparent: bool
     ) -> tuple[MotionPipeline, FrameRenderer]:
         """Pipeline and renderer of a person, opened away from the event loop."""
         pipeline: MotionPipeline
         if self._pipeline_factory is not None:
-            pipeline = await self._setup.run(self._pipeline_factory, avatar, lookahead, seed)
+            pipeline = await self._setup.run(self._pipeline_factory, drawing.avatar, lookahead, seed)
         else:
-            pipeline = await self._setup.run(self._shared_pipeline, avatar, lookahead, seed, observe)
-        return pipeline, await self._setup.run(self._make_renderer, avatar, transparent)
+            pipeline = await self._setup.run(self._networks.pipeline, drawing.avatar, lookahead, seed, observe)
+        return pipeline, await self._setup.run(self._make_renderer, drawing, transparent)
 
     async def _measure_beside(
         self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int, mode: Mode
@@ -330,17 +376,30 @@ class Engine:
             measured = await self._measure(pipeline, renderer, fps, mode)
             missed = self._missed() - before
             tried.append((missed, measured.needed_ms, measured))
-            chance = measured.straggles if not missed else missed <= _FEW
-            if not chance or len(tried) == _TRIES:
+            if len(tried) == _TRIES or not (missed <= _FEW if missed else measured.straggles):
                 break
         missed, _, best = min(tried, key=lambda each: each[:2])
         self._check_capacity(best, fps, missed)
         return best
 
-    def _make_renderer(self, avatar: Avatar, transparent: bool) -> FrameRenderer:
+    def _make_renderer(self, drawing: Drawing, transparent: bool) -> FrameRenderer:
         if self._renderer_factory is not None:
-            return self._renderer_factory(avatar)
-        return ProcessRenderer(avatar, self._workers, transparent=transparent)
+            return self._renderer_factory(drawing.avatar)
+        card = self._networks.on_card
+        return card(drawing, transparent) or ProcessRenderer(drawing, self._workers, transparent=transparent)
+
+    def _network(self, renderer: str | None) -> PictureNetwork | None:
+        """What draws a session's pictures beside the geometric renderer; called on the setup thread alone.
+
+        Raises:
+            ConfigError: The bundle does not hold it.
+        """
+        if self._renderer_factory is not None:
+            return None
+        return self._networks.renderer(renderer)
+
+    def _has_room(self, share: float) -> bool:
+        return share + self._beside <= _FULL * self._cores - self.load
 
     def _check_room(self, fps: int) -> None:
         """Refuse what needs more than is left even if it is the least of those that run: measuring would disturb them.
@@ -385,33 +444,6 @@ class Engine:
 
     def _missed(self) -> int:
         return sum(session.stats().missed for session in self._loads)
-
-    def _shared_pipeline(self, avatar: Avatar, lookahead: int, seed: int, observe: Observer) -> Pipeline:
-        """The signal path of one person on the networks that all share; called on the setup thread alone."""
-        if self._bundle is None:
-            self._bundle = load_bundle()
-        if self._networks is None or self._manifold is None:
-            self._networks = open_networks(self._bundle, threads=1)
-            self._manifold = open_manifold(self._bundle)
-        return Pipeline(
-            self._bundle,
-            avatar,
-            lookahead,
-            seed,
-            networks=self._networks,
-            manifold=self._manifold,
-            observer=observe,
-        )
-
-    def _open_style(self, style: Style | Path | None) -> OpenStyle | None:
-        """A style ready to run, shared with those who wear it already; called on the setup thread alone."""
-        if style is None:
-            return None
-        if self._bundle is None:
-            self._bundle = load_bundle()
-        if self._wardrobe is None:
-            self._wardrobe = Wardrobe(self._bundle)
-        return self._wardrobe.open(load_style(style) if isinstance(style, Path) else style)
 
     async def _calibrate(self, pipeline: MotionPipeline, renderer: FrameRenderer, fps: int, mode: Mode) -> Measurement:
         chunk = TICKS_PER_MOTION if mode == "pushed" else CHUNK_TICKS

@@ -55,6 +55,15 @@ def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     return data.tobytes()
 
 
+def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """Decode a JPEG that Mien wrote, uint8 (H, W, 3) RGB.
+
+    Raises:
+        ArtefactError: The bytes are no picture.
+    """
+    return decode_png(data)
+
+
 def decode_png(data: bytes, *, grey: bool = False) -> NDArray[np.uint8]:
     """Decode a PNG that Mien wrote.
 

@@ -5,7 +5,9 @@ quick, climbing back is slow and becomes slower each time it failed, so that a m
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
+from engine.care import Care
 from engine.errors import ConfigError
 from models.spec import MEDIA_HZ
 
@@ -16,24 +18,37 @@ class Rung:
 
     Attributes:
         fps: Pictures a second.
-        economy: Whether they are drawn with less care, as ``WarpRenderer`` does it.
+        care: With which they are drawn.
     """
 
     fps: int
-    economy: bool = False
+    care: Care = Care.FULL
+
+    @property
+    def economy(self) -> bool:
+        """Whether pictures are drawn with the least care."""
+        return self.care is Care.ECONOMY
 
     def __str__(self) -> str:
         """As it is logged."""
-        return f"{self.fps} fps{', cheaper drawing' if self.economy else ''}"
+        return f"{self.fps} fps{_SAID[self.care]}"
 
 
-LADDERS = {
-    60: (Rung(60), Rung(30), Rung(20), Rung(20, economy=True)),
-    30: (Rung(30), Rung(20), Rung(20, economy=True)),
-    25: (Rung(25), Rung(20), Rung(20, economy=True)),
-    20: (Rung(20), Rung(20, economy=True)),
+_SAID: Final = {Care.FULL: "", Care.PLAIN: ", without the network", Care.ECONOMY: ", cheaper drawing"}
+LADDERS: Final = {
+    60: (Rung(60), Rung(30), Rung(20), Rung(20, Care.ECONOMY)),
+    30: (Rung(30), Rung(20), Rung(20, Care.ECONOMY)),
+    25: (Rung(25), Rung(20), Rung(20, Care.ECONOMY)),
+    20: (Rung(20), Rung(20, Care.ECONOMY)),
 }
-"""What a session of each full rate steps down through."""
+"""What a session of each full rate steps down through where the geometric renderer draws alone."""
+
+
+def refined_ladder(fps: int) -> tuple[Rung, ...]:
+    """The same where a network refines the pictures: that goes first, and motion stays as smooth as it is."""
+    plain = (Rung(rung.fps, max(rung.care, Care.PLAIN)) for rung in LADDERS[fps])
+    return (Rung(fps), *plain)
+
 
 _WINDOW_TICKS = MEDIA_HZ
 _TOO_MANY = 0.1
@@ -43,7 +58,9 @@ _CLIMB_LIMIT_TICKS = 80 * MEDIA_HZ
 _ROOM = 0.75
 """Of the machine, what the next higher rung may at most be expected to use."""
 _ECONOMY_COST = 0.85
-"""What a picture drawn with less care costs, as a share of a full one: measured on one core, one thread."""
+"""What a picture drawn with less care costs, as a share of a plain one: measured on one core, one thread."""
+_REFINED_COST = 3.0
+"""What one that a network refines costs, likewise."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +91,21 @@ class LadderState:
 class Ladder:
     """The steps of one session: a pure function of what became of its frames."""
 
-    def __init__(self, fps: int, workers: int = 1) -> None:
+    def __init__(self, fps: int, workers: int = 1, *, refined: bool = False) -> None:
         """Set up.
 
         Args:
             fps: The session's full rate.
             workers: Pictures that are drawn at once.
+            refined: Whether a network refines them at full care.
 
         Raises:
             ConfigError: There is no ladder for this rate.
         """
         if fps not in LADDERS:
             raise ConfigError(f"The frame rate is {', '.join(map(str, LADDERS))} fps, not {fps}.")
-        self.rungs = LADDERS[fps]
+        self.rungs = refined_ladder(fps) if refined else LADDERS[fps]
+        self._full_cost = _REFINED_COST if refined else 1.0
         self._workers = workers
 
     def rung(self, state: LadderState) -> Rung:
@@ -132,9 +151,9 @@ class Ladder:
         return replace(state, rung=rung, quiet_since=media_ticks, climb_after=wait, climbed_at=-1)
 
     def _cost(self, number: int) -> float:
-        """Of a rung, in full pictures a second."""
+        """Of a rung, in plain pictures a second."""
         rung = self.rungs[number]
-        return rung.fps * (_ECONOMY_COST if rung.economy else 1.0)
+        return rung.fps * {Care.FULL: self._full_cost, Care.PLAIN: 1.0, Care.ECONOMY: _ECONOMY_COST}[rung.care]
 
 
 class LadderWalk:
@@ -145,9 +164,9 @@ class LadderWalk:
         up: Steps back.
     """
 
-    def __init__(self, fps: int, workers: int) -> None:
+    def __init__(self, fps: int, workers: int, *, refined: bool = False) -> None:
         """Begin at the top; see ``Ladder``."""
-        self._ladder, self._state = Ladder(fps, workers), LadderState()
+        self._ladder, self._state = Ladder(fps, workers, refined=refined), LadderState()
         self.down, self.up = 0, 0
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.care import Care
 from engine.controls import Face
 from engine.scheduling import Role, take_role
 
@@ -37,10 +38,10 @@ class FrameRenderer(Protocol):
         """Frames that are drawn at once."""
         ...
 
-    async def render(self, face: Face, economy: bool = False) -> Picture:
+    async def render(self, face: Face, care: Care = Care.FULL) -> Picture:
         """The picture, uint8 (512, 512, 3) RGB, or premultiplied (512, 512, 4) RGBA of the person alone.
 
-        With ``economy`` it is drawn with less care, for less time.
+        With less ``care`` it is drawn in less time.
         """
         ...
 

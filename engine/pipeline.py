@@ -41,7 +41,7 @@ from engine.stages.log_mel import LogMel, LogMelState
 from engine.stages.manifold import Manifold, ManifoldState
 from engine.stages.motion import Motion, MotionState
 from engine.stages.silence import SilenceGate, SilenceState
-from engine.stages.style_mix import NO_STYLE, Steering, StyleMix, StyleMixState, manner
+from engine.stages.style_mix import NO_STYLE, Steering, StyleMix, StyleMixState, manner, resting
 from models.spec import (
     APC_UNITS,
     LANDMARKS,
@@ -286,7 +286,7 @@ class Pipeline:
                     doing = LivelinessInput(drawn, openness, manner(shares))
                     lively, liveliness = self._liveliness.step(doing, liveliness)
                 with observe("geometry"):
-                    face = GeometryInput(displacement, openness, lively.closure, lively.pose)
+                    face = GeometryInput(displacement, openness, lively.closure, lively.pose, resting(shares))
                     shape, geometry = self._geometry.step(face, geometry)
                 frames.append(
                     MotionFrame(

@@ -7,8 +7,9 @@ the lock as well when it wakes, and the event loop, which keeps time, would wait
 import asyncio
 import threading
 
-from engine.artefacts.avatar import Avatar
+from engine.care import Care
 from engine.controls import Face
+from engine.drawing import Drawing
 from engine.errors import MienError
 from engine.lanes import Picture
 from engine.render_workers import Worker, drawing_request, start_workers
@@ -17,11 +18,11 @@ from engine.render_workers import Worker, drawing_request, start_workers
 class ProcessRenderer:
     """Draws one avatar in ``workers`` processes, for one event loop."""
 
-    def __init__(self, avatar: Avatar, workers: int, *, transparent: bool = False) -> None:
+    def __init__(self, drawing: Drawing, workers: int, *, transparent: bool = False) -> None:
         """Start the processes and wait until they can draw, about a second: not for the event loop's thread.
 
         Args:
-            avatar: Whom to draw.
+            drawing: What to draw.
             workers: How many processes.
             transparent: Draw the person alone, as premultiplied RGBA.
 
@@ -29,7 +30,7 @@ class ProcessRenderer:
             MienError: The avatar cannot be drawn, or a process ended before its time.
         """
         self.workers = workers
-        self._processes = start_workers(avatar, workers, live=True, transparent=transparent)
+        self._processes = start_workers(drawing, workers, live=True, transparent=transparent)
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         self._drawing: set[Worker] = set()
         self._lock = threading.Lock()
@@ -42,18 +43,18 @@ class ProcessRenderer:
             self.close()
             raise
 
-    async def render(self, face: Face, economy: bool = False) -> Picture:
+    async def render(self, face: Face, care: Care = Care.FULL) -> Picture:
         """Draw ``face`` in the next free process.
 
         Args:
             face: What to draw.
-            economy: Draw with less care, for less time.
+            care: How much work to spend on it.
 
         Raises:
             ConfigError: The face has an array of the wrong shape, or one that is not finite.
             MienError: The process's own error, or it ended before its time, or this was closed.
         """
-        request = drawing_request(*face, economy)
+        request = drawing_request(*face, care)
         worker, loop = await self._free.get(), asyncio.get_running_loop()
         drawn: asyncio.Future[Picture] = loop.create_future()
         with self._lock:

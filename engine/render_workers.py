@@ -2,11 +2,11 @@
 
 ::
 
-    WorkerRenderer (threads)       --> Worker --> pipe: landmarks, pose, gaze, torso, economy --> serve()
+    WorkerRenderer (threads)       --> Worker --> pipe: landmarks, pose, gaze, torso, care    --> serve()
     ProcessRenderer (event loop)              <-- pipe: done                                  <--
                                               <-- shared memory: one picture (786432 bytes)   <--
 
-Each worker is a plain child process that is handed the avatar once, over its pipe. It is no ``multiprocessing``
+Each worker is a plain child process that is handed what to draw once, over its pipe. It is no ``multiprocessing``
 child, which would run the caller's main module again. When its parent ends, however that happens, it finds its
 pipe closed and ends too. The shared memory is a file without a name: it is gone with the last process that has it.
 
@@ -20,7 +20,6 @@ session a share of the machine of its own (autogroups), within which a low prior
 """
 
 import contextlib
-import io
 import json
 import math
 import mmap
@@ -30,24 +29,23 @@ import struct
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 import engine.errors
-from engine.artefacts.avatar import Avatar
+from engine.care import Care
+from engine.drawing import Drawing, drawer, pack, unpack
 from engine.errors import ConfigError, MienError
 from engine.images import use_opencv_threads
-from engine.renderer.warp import WarpRenderer
 from engine.scheduling import NICENESS, Role, take_role
 from models.spec import IMAGE_SIZE, LANDMARKS, POSE_DIM
 
 _SIDES = (IMAGE_SIZE, IMAGE_SIZE)
 _SHAPES = ((LANDMARKS, 3), (POSE_DIM,), (2,), (POSE_DIM,), (1,))
-"""Landmarks, pose, gaze, torso, and whether to draw cheaply."""
+"""Landmarks, pose, gaze, torso, and with how much care to draw."""
 _FLOATS = sum(math.prod(shape) for shape in _SHAPES)
 _HEADER = struct.Struct("<?Q")
 """Of an answer: whether it is an error, and how many bytes tell about it."""
@@ -57,9 +55,9 @@ _CHILD = "from engine.render_workers import serve; serve()"
 class WorkerRenderer:
     """Draws one avatar in ``workers`` processes; as many threads may call ``render`` at once."""
 
-    def __init__(self, avatar: Avatar, workers: int) -> None:
+    def __init__(self, drawing: Drawing, workers: int) -> None:
         """Start the processes; they get ready while the caller goes on."""
-        self._workers = start_workers(avatar, workers, live=False)
+        self._workers = start_workers(drawing, workers, live=False)
         self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._free.put(worker)
@@ -80,16 +78,16 @@ class WorkerRenderer:
         pose: NDArray[np.float32],
         gaze: NDArray[np.float32],
         torso: NDArray[np.float32],
-        economy: bool = False,
+        care: Care = Care.FULL,
     ) -> NDArray[np.uint8]:
-        """Draw a frame as ``WarpRenderer.render`` does, waiting for a free worker.
+        """Draw a frame as ``NetworkRenderer.render`` does, waiting for a free worker.
 
         Args:
             landmarks: float32 (68, 3) fu, displaced and posed.
             pose: float32 (6,) of the head, rad and fu.
             gaze: float32 (2,) rad.
             torso: float32 (6,) of the shoulders.
-            economy: Draw a softer picture of the same geometry, for less work.
+            care: How much work to spend on it.
 
         Returns:
             uint8 (512, 512, 3) RGB, the caller's own.
@@ -98,7 +96,7 @@ class WorkerRenderer:
             ConfigError: An argument has the wrong shape or is not finite.
             MienError: The worker's own error, or it ended before its time.
         """
-        request = drawing_request(landmarks, pose, gaze, torso, economy)
+        request = drawing_request(landmarks, pose, gaze, torso, care)
         worker = self._free.get()
         try:
             worker.open()
@@ -114,16 +112,16 @@ class WorkerRenderer:
             worker.release()
 
 
-def start_workers(avatar: Avatar, workers: int, *, live: bool, transparent: bool = False) -> "list[Worker]":
+def start_workers(drawing: Drawing, workers: int, *, live: bool, transparent: bool = False) -> "list[Worker]":
     """Start processes that draw an avatar; they get ready while the caller goes on.
 
     Args:
-        avatar: Whom to draw.
+        drawing: What to draw.
         workers: How many processes.
         live: Whether somebody waits for the pictures by the clock.
         transparent: Draw the person alone, as premultiplied RGBA.
     """
-    setup, started = _pack(avatar), list[Worker]()
+    setup, started = pack(drawing), list[Worker]()
     try:
         for _ in range(workers):
             started.append(Worker(setup, live, 4 if transparent else 3))
@@ -140,14 +138,14 @@ def drawing_request(
     pose: NDArray[np.float32],
     gaze: NDArray[np.float32],
     torso: NDArray[np.float32],
-    economy: bool,
+    care: Care,
 ) -> bytes:
     """What a worker is asked for one picture.
 
     Raises:
         ConfigError: An argument has the wrong shape.
     """
-    parts = (landmarks, pose, gaze, torso, np.array([economy]))
+    parts = (landmarks, pose, gaze, torso, np.array([care]))
     for part, shape in zip(parts, _SHAPES, strict=True):
         if part.shape != shape:
             raise ConfigError(f"A face to draw has an array of shape {part.shape} where {shape} is needed.")
@@ -258,9 +256,9 @@ def serve() -> None:
         (length,) = struct.unpack("<Q", _exactly(requests, 8))
         setup = bytes(_exactly(requests, length))
         try:
-            avatar = _unpack(setup)
-            renderer, still = WarpRenderer(avatar), np.zeros(POSE_DIM, np.float32)
-            renderer.render(avatar.template, still, still[:2], still, False, slot)
+            drawing = unpack(setup)
+            draw, still = drawer(drawing), np.zeros(POSE_DIM, np.float32)
+            draw(drawing.avatar.template, still, still[:2], still, Care.FULL, slot)
         except Exception as error:
             _send(answers, _tell(error))
             return
@@ -271,29 +269,13 @@ def serve() -> None:
             numbers = np.frombuffer(_exactly(requests, 4 * _FLOATS), np.float32)
             ends = np.cumsum([math.prod(shape) for shape in _SHAPES])[:-1]
             parts = [part.reshape(at) for part, at in zip(np.split(numbers, ends), _SHAPES, strict=True)]
-            landmarks, pose, gaze, torso, economy = parts
+            landmarks, pose, gaze, torso, care = parts
             try:
-                renderer.render(landmarks, pose, gaze, torso, bool(economy[0]), slot)
+                draw(landmarks, pose, gaze, torso, Care(int(care[0])), slot)
             except Exception as error:
                 _send(answers, _tell(error))
             else:
                 _send(answers)
-
-
-def _pack(avatar: Avatar) -> bytes:
-    stored = io.BytesIO()
-    arrays: dict[str, Any] = {item.name: _as_array(getattr(avatar, item.name)) for item in fields(avatar)}
-    np.savez(stored, **arrays)
-    return stored.getvalue()
-
-
-def _as_array(value: Any) -> NDArray[Any]:
-    return value if isinstance(value, np.ndarray) else np.array(json.dumps(value))
-
-
-def _unpack(stored: bytes) -> Avatar:
-    with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
-        return Avatar(**{key: json.loads(str(a)) if (a := arrays[key]).dtype.kind == "U" else a for key in arrays})
 
 
 def _tell(error: Exception) -> bytes:

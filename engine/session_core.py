@@ -81,7 +81,7 @@ class Core:
         self._group: asyncio.TaskGroup | None = None
 
         self._schedule = Schedule(options.fps)
-        self._ladder = LadderWalk(options.fps, self._renderer.workers)
+        self._ladder = LadderWalk(options.fps, self._renderer.workers, refined=equipment.network is not None)
         self._room = asyncio.Semaphore(self._renderer.workers)
         self._next, self._shown = 0, 0
         """The first frame that is not being produced, and the first that was not shown."""
@@ -360,7 +360,7 @@ class Core:
         """Draw a frame and put it where ``_pace`` looks."""
         began = self._clock.now_ns()
         try:
-            picture = await self._renderer.render(face, self._ladder.rung.economy)
+            picture = await self._renderer.render(face, self._ladder.rung.care)
             if self._fade is not None:
                 picture = await self._faded(picture, slot)
             self._busy_ns += self._note("render", number, began)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.artefacts.picture_network import PictureNetwork
 from engine.artefacts.style import Style
 from engine.budget import Budget, Measurement
 from engine.clock import Clock
@@ -36,6 +37,7 @@ class SessionOptions:
         transparent: Whether the person is drawn alone: pictures are then premultiplied RGBA.
         sound_ahead_ms: Sound leaves so much before the picture of its time: what the consumer's player holds it back
             for longer. Where the latency leaves less room than that, as much as it leaves.
+        renderer: ``warp``, ``lite`` or ``paper``; the bundle's own choice by default.
     """
 
     avatar: Avatar
@@ -48,6 +50,7 @@ class SessionOptions:
     intensity: float = 1.0
     transparent: bool = False
     sound_ahead_ms: float = 0.0
+    renderer: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no session can be."""
@@ -85,6 +88,7 @@ class Equipment:
         budget: The latency.
         measured: What frames take on this machine.
         style: The style to begin in.
+        network: Refines what the renderer draws with full care.
     """
 
     clock: Clock
@@ -95,6 +99,7 @@ class Equipment:
     budget: Budget
     measured: Measurement
     style: OpenStyle | None = None
+    network: PictureNetwork | None = None
 
 
 @dataclass(frozen=True)

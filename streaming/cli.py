@@ -80,6 +80,13 @@ def render(
     lookahead: Annotated[int, typer.Option(help="Motion frames of 1/60 s heard beforehand: 0 to 18.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the head's motion.")] = 0,
     bundle: Annotated[Path | None, typer.Option(help="Networks trained elsewhere.", metavar="FOLDER")] = None,
+    style: Annotated[
+        str, typer.Option(help="A shipped style's name, none, or a .style file.", metavar="NAME|FILE")
+    ] = "none",
+    intensity: Annotated[float, typer.Option(help="Of the style, 0 to 1.5.")] = 1.0,
+    renderer: Annotated[
+        str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.", metavar="NAME")
+    ] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write a report.", metavar="REPORT")] = None,
 ) -> None:
     """Make a portrait speak a recording: an MP4 of 512x512 with the sound in sync."""
@@ -95,6 +102,9 @@ def render(
             lookahead=lookahead,
             seed=seed,
             bundle=bundle,
+            style=style,
+            intensity=intensity,
+            renderer=renderer,
             report=report,
             progress=display.update,
         )

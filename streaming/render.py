@@ -4,17 +4,21 @@ import os
 from pathlib import Path
 
 from engine.artefacts.avatar import Avatar
-from engine.artefacts.bundle import load_bundle
+from engine.artefacts.bundle import load_bundle, pick_renderer
+from engine.artefacts.style import Style
+from engine.drawing import in_style
 from engine.errors import ConfigError
 from engine.pipeline import Pipeline
 from engine.render_workers import WorkerRenderer
 from models.spec import IMAGE_SIZE, MAX_LOOKAHEAD, MEDIA_HZ
 from streaming.avatars import resolve_avatar
 from streaming.media_in import SpeechFile
-from streaming.media_out import Mp4Writer, check_output, check_target
+from streaming.media_out import Mp4Writer, check_output
+from streaming.output_files import check_target
 from streaming.progress import ProgressCallback
 from streaming.render_loop import render_stream
 from streaming.report import RenderReport, StageTimes, peak_memory_mb, write_json
+from streaming.styles import StyledPipeline, resolve_style, steer
 
 FRAME_RATES = (60, 30, 25)
 
@@ -28,6 +32,10 @@ def render_file(
     lookahead: int = MAX_LOOKAHEAD,
     seed: int = 0,
     bundle: Path | None = None,
+    style: str | Path | Style | None = None,
+    intensity: float = 1.0,
+    renderer: str | None = None,
+    head_motion: float = 1.0,
     report: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> RenderReport:
@@ -43,6 +51,10 @@ def render_file(
         lookahead: 0 to 18 motion frames (1/60 s) of sound that the lips may know beforehand.
         seed: Of the head's motion, 0 or more; the same seed moves it the same way.
         bundle: Folder of trained networks; by default those that ship.
+        style: A style, or what ``streaming.styles.resolve_style`` takes; by default none.
+        intensity: Of the style, 0 to 1.5.
+        renderer: ``warp``, ``lite`` or ``paper``; by default what the bundle says is best.
+        head_motion: Factor on the head's motion and its idle sway, 0 to 4.
         report: Where to write the report as JSON, if anywhere.
         progress: Called after every frame with frames done and frames in all.
 
@@ -52,7 +64,7 @@ def render_file(
     Raises:
         ConfigError: An option is outside its range, or the output is also an input.
         AudioError: The speech cannot be used.
-        ArtefactError: The avatar or the bundle is missing or damaged.
+        ArtefactError: The avatar, the bundle or the style is missing or damaged.
         PortraitError: The picture cannot become an avatar.
         MissingExtraError: A picture was given and the [avatar] extra is not installed.
         OutputError: The video or the report cannot be written.
@@ -65,17 +77,29 @@ def render_file(
     report_target = None if report is None else check_target(Path(report), inputs)
     if report_target == target:
         raise ConfigError(f"The video and the report have the same name {out}: choose another for one.")
+    worn = style if style is None or isinstance(style, Style) else resolve_style(style)
     with SpeechFile(Path(speech)) as source:
         person = avatar if isinstance(avatar, Avatar) else resolve_avatar(avatar)
-        workers = _worker_count()
-        with WorkerRenderer(person, workers) as renderer:
+        networks, workers = load_bundle(bundle), _worker_count()
+        network = pick_renderer(networks, renderer)
+        with WorkerRenderer(in_style(person, network, worn), workers) as drawn:
             # The workers fill the machine: more threads here would only trade places with them.
-            pipeline = Pipeline(load_bundle(bundle), person, lookahead, seed, threads=1, observer=times.observe)
+            pipeline = Pipeline(
+                networks,
+                person,
+                lookahead,
+                seed,
+                sway=head_motion,
+                head_motion=head_motion,
+                threads=1,
+                observer=times.observe,
+            )
+            motion = pipeline if worn is None else StyledPipeline(pipeline, steer(worn, networks, intensity))
             with Mp4Writer(target, fps=fps, channels=source.channels) as writer:
                 done = render_stream(
                     source,
-                    pipeline,
-                    renderer,
+                    motion,
+                    drawn,
                     writer,
                     fps=fps,
                     workers=workers,
@@ -99,6 +123,7 @@ def render_file(
         latency_ms=round(pipeline.latency_ms, 3),
         seed=seed,
         avatar=person.name,
+        renderer="warp" if network is None else network.name,
         peak_memory_mb=peak_memory_mb(workers),
         warnings=warnings,
     )

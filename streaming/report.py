@@ -12,7 +12,7 @@ from typing import Any
 from engine.clock import MonotonicClock
 from engine.errors import OutputError
 from engine.instruments import DurationHistogram
-from streaming.media_out import reserve_partial
+from streaming.output_files import reserve_partial
 
 
 class StageTimes:
@@ -62,6 +62,7 @@ class RenderReport:
         latency_ms: What a live stream of this pipeline would wait for, as its stages declare.
         seed: Of the head's motion.
         avatar: Name of the avatar.
+        renderer: What drew.
         peak_memory_mb: The largest resident memory of the process and its workers so far, in MB.
         warnings: Sentences about what was wrong with the input.
     """
@@ -78,6 +79,7 @@ class RenderReport:
     latency_ms: float
     seed: int
     avatar: str
+    renderer: str
     peak_memory_mb: float | None
     warnings: list[str] = field(default_factory=list)
 

@@ -1,7 +1,9 @@
 """The same clips by several methods: a still picture, a mouth driven by loudness, this engine.
 
 Every method gets the first picture and the sound of a filmed clip, and is measured against the clip in the same
-framing. A still picture is the least that anybody can do; a mouth that follows the RMS is the usual cheap trick.
+framing. A still picture is the least that anybody can do; a mouth that follows the RMS is the usual cheap trick. Both
+hold the head, which no sound foretells, where the clip begins: so the engine is measured that way as well as with the
+head that it moves.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from benchmarks.quality.framing import FramedClip, frame_clip, read_heard
 from benchmarks.quality.pair import PairResult, Scores, evaluate_pair
 from benchmarks.quality.tracks import Progress, read_sound
 from engine.artefacts.bundle import Bundle, load_bundle
+from engine.artefacts.picture_network import PRESETS
 from engine.errors import InputError, MienError, OutputError
 from engine.renderer.warp import WarpRenderer
 from engine.stages.geometry import Geometry, GeometryInput
@@ -26,6 +29,7 @@ from streaming.media_out import Mp4Writer
 from streaming.render import FRAME_RATES, render_file
 
 ENGINE: Final = "this engine, warp"
+STILL_HEAD: Final = "head still"
 RMS_OPENING_FU: Final = 0.15
 """How far the lower lip falls where the sound is as loud as its 95th percentile."""
 _LOWER_LIP: Final = (55, 56, 57, 58, 59, 65, 66, 67)
@@ -90,8 +94,10 @@ def compare_methods(
     draws: dict[str, Draw] = {
         "still picture": draw_still,
         "RMS-driven mouth": lambda clip, target: draw_rms(clip, target, loaded),
-        ENGINE: lambda clip, target: draw_engine(clip, target, bundle, lookahead, seed),
     }
+    for renderer in ("warp", *(name for name in PRESETS if name in loaded.renderers)):
+        for held, name in ((False, f"this engine, {renderer}"), (True, f"this engine, {renderer}, {STILL_HEAD}")):
+            draws[name] = _engine(bundle, lookahead, seed, renderer, held)
     draws = {method: draw for method, draw in draws.items() if only in (None, method)}
     results: dict[str, list[PairResult]] = {"ground truth": [], **{method: [] for method in draws}}
     skipped = []
@@ -160,10 +166,31 @@ def draw_rms(clip: FramedClip, target: Path, bundle: Bundle) -> None:
     _write(clip, target, picture)
 
 
-def draw_engine(clip: FramedClip, target: Path, bundle: Path | None, lookahead: int, seed: int = 0) -> None:
+def draw_engine(
+    clip: FramedClip,
+    target: Path,
+    bundle: Path | None,
+    lookahead: int,
+    seed: int = 0,
+    renderer: str | None = None,
+    head_motion: float = 1.0,
+) -> None:
     """What ``mien render`` makes of the portrait and the sound, at the engine's rate nearest to the clip's."""
-    fps = min(FRAME_RATES, key=lambda rate: abs(rate - clip.fps))
-    render_file(clip.reference, clip.avatar, target, fps=fps, lookahead=lookahead, seed=seed, bundle=bundle)
+    render_file(
+        clip.reference,
+        clip.avatar,
+        target,
+        fps=min(FRAME_RATES, key=lambda rate: abs(rate - clip.fps)),
+        lookahead=lookahead,
+        seed=seed,
+        bundle=bundle,
+        renderer=renderer,
+        head_motion=head_motion,
+    )
+
+
+def _engine(bundle: Path | None, lookahead: int, seed: int, renderer: str, held: bool) -> Draw:
+    return lambda clip, target: draw_engine(clip, target, bundle, lookahead, seed, renderer, 0.0 if held else 1.0)
 
 
 def rms_opening(samples: NDArray[np.float32], pictures: int, fps: int) -> NDArray[np.float64]:

@@ -2,11 +2,11 @@
 
 Nothing is predicted from sound, so what differs from the truth is the renderer's doing. Frames whose mouth is open are
 judged apart from those where it is closed (OPEN_FU). See ``reenact_drive`` for what drives, ``reenact_metrics`` for
-the regions, and ``FIGURES`` for the definitions.
+the regions, and ``reenact_judge`` for the definitions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,45 +16,29 @@ from numpy.typing import NDArray
 from benchmarks.lipsync import find_clips
 from benchmarks.quality import reenact_metrics as look
 from benchmarks.quality.framing import FramedClip, frame_clip
-from benchmarks.quality.landmark_metrics import mouth_distances
 from benchmarks.quality.methods import folder
-from benchmarks.quality.picture_metrics import flicker, ssim
-from benchmarks.quality.reenact_drive import Drive, unit_px
-from benchmarks.quality.sharpness import cpbd
+from benchmarks.quality.picture_metrics import flicker
+from benchmarks.quality.reenact_drive import Drive, Driven, unit_px
+from benchmarks.quality.reenact_judge import FIGURES, Figures, Tally, Truth, judge
 from benchmarks.quality.tps_renderer import TpsRenderer
 from benchmarks.quality.tracks import Picture, Progress, read_pictures
 from engine.artefacts.avatar import Avatar
+from engine.artefacts.bundle import Bundle
+from engine.artefacts.picture_network import PRESETS, PictureNetwork
 from engine.errors import ConfigError, InputError, OutputError
 from engine.images import encode_png
 from engine.portrait.face_landmarks import FaceTracker
 from engine.portrait.face_mesh import ibug68
 from engine.renderer.lip_line import PARTED
+from engine.renderer.network import NetworkRenderer
 from engine.renderer.warp import WarpRenderer
 
 OPEN_FU: Final = PARTED
 """Measured inner-lip opening in outer-eye distances from which a frame counts as open; lips that touch give 0.035."""
-UNTRAINED: Final = ("lite", "paper")
-"""Renderers that the engine will have and that cannot be measured before they are trained."""
-FIGURES: Final = {
-    "inside_l1": "L1 inside the inner lips of the truth, grey levels 0..255",
-    "lip_l1": "L1 on the ring of the lips, grey levels",
-    "mouth_l1": "L1 in the mouth crop, grey levels",
-    "mouth_ssim": "SSIM of the mouth crop's luma, -1 to 1",
-    "sharpness": "mean gradient of the mouth crop over the truth's; 1 is as sharp",
-    "eyes_l1": "L1 of both eyes with their lids, grey levels",
-    "face_l1": "L1 within the hull of the 68 landmarks, grey levels",
-    "lmd": "distance of the re-detected mouth points, about their centroid, from the truth's, px",
-    "cpbd_ratio": "CPBD of the face over the truth's",
-    "flicker_ratio": "flicker of the face over the truth's, on three sampled frames in a row",
-}
-HIGHER: Final = ("mouth_ssim",)
-_RATIOS: Final = ("sharpness", "cpbd_ratio", "flicker_ratio")
-
 Mesh = NDArray[np.float32]
 MeasureMesh = Callable[[Picture], Mesh | None]
 """From a picture to its dense mesh (478, 3) px, None without a face; follows one clip."""
 Framer = Callable[[Path, Path, Path, str], FramedClip]
-Figures = dict[str, float | None]
 
 
 class Renderer(Protocol):
@@ -67,7 +51,30 @@ class Renderer(Protocol):
         ...
 
 
-RENDERERS: Final[dict[str, Callable[[Avatar], Renderer]]] = {"warp": WarpRenderer, "tps": TpsRenderer}
+MakeRenderer = Callable[[Avatar], Renderer]
+RENDERERS: Final[dict[str, MakeRenderer]] = {"warp": WarpRenderer, "tps": TpsRenderer}
+"""Those that no bundle is needed for."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame to be drawn.
+
+    Attributes:
+        index: Its number in the clip.
+        truth: uint8 (512, 512, 3) RGB, as it was filmed.
+        points: (68, 2) px, where its landmarks are.
+        measured: (68, 2) px, where the tracker finds them.
+        driven: What the renderers are given.
+        follows: Whether it comes right after the moment before, so that flicker can be told.
+    """
+
+    index: int
+    truth: Picture
+    points: NDArray[np.float64]
+    measured: NDArray[np.float64]
+    driven: Driven
+    follows: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,20 +100,30 @@ class Reenacted:
     closed: dict[str, Figures]
 
 
-def pick_renderers(names: str) -> dict[str, Callable[[Avatar], Renderer]]:
-    """The renderers of a list such as ``tps,warp``, in its order.
+def pick_renderers(names: str, bundle: Bundle | None = None) -> dict[str, MakeRenderer]:
+    """The renderers of a list such as ``tps,warp,lite``, in its order.
+
+    Args:
+        names: By comma.
+        bundle: Where the picture networks among them are; none by default.
 
     Raises:
-        ConfigError: One is unknown or not trained yet, or none is named.
+        ConfigError: One is unknown or not in the bundle, or none is named.
     """
     chosen = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-    unknown = [name for name in chosen if name not in RENDERERS]
+    networks = {} if bundle is None else bundle.renderers
+    known: dict[str, MakeRenderer] = {**RENDERERS, **{name: _drawn_by(one) for name, one in networks.items()}}
+    unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
         what = f"There is no renderer {unknown[0]!r}" if unknown else "No renderer is named"
-        raise ConfigError(
-            f"{what}; choose from {', '.join(RENDERERS)} ({' and '.join(UNTRAINED)} are not trained yet)."
-        )
-    return {name: RENDERERS[name] for name in chosen}
+        absent = [name for name in PRESETS if name not in networks]
+        hint = f" ({' and '.join(absent)} would come with a bundle that has it)" if absent else ""
+        raise ConfigError(f"{what}; choose from {', '.join(known)}{hint}.")
+    return {name: known[name] for name in chosen}
+
+
+def _drawn_by(network: PictureNetwork) -> MakeRenderer:
+    return lambda avatar: NetworkRenderer(avatar, network)
 
 
 def face_mesher() -> MeasureMesh:
@@ -127,7 +144,7 @@ def face_mesher() -> MeasureMesh:
 def reenact_clips(
     clips: Path,
     out: Path,
-    renderers: dict[str, Callable[[Avatar], Renderer]],
+    renderers: dict[str, MakeRenderer],
     *,
     every: int = 1,
     sheets: int = 0,
@@ -176,7 +193,7 @@ def reenact_clips(
 
 def reenact(
     clip: FramedClip,
-    renderers: dict[str, Callable[[Avatar], Renderer]],
+    renderers: dict[str, MakeRenderer],
     every: int = 1,
     make_measure: Callable[[], MeasureMesh] = face_mesher,
     sheet_folder: Path | None = None,
@@ -189,47 +206,87 @@ def reenact(
         InputError: No face is found in the portrait's frame or in any other.
         OutputError: A sheet cannot be written.
     """
-    drive, unit = Drive(clip.avatar, _portrait_mesh(clip, make_measure())), unit_px(clip.avatar)
-    drawn = {name: make(clip.avatar) for name, make in renderers.items()}
-    measure, again = make_measure(), {name: make_measure() for name in renderers}
-    tallies = {name: (_Tally(), _Tally()) for name in renderers}
-    recent: dict[str, list[Picture]] = {name: [] for name in ("", *renderers)}
+    moments = _moments(clip, every, make_measure, progress)
+    kept = {int(at) // every * every for at in np.linspace(0, clip.pictures - 1, sheets + 2)[1:-1]} if sheets else set()
+    place = folder(sheet_folder, clip.name) if sheet_folder is not None else None
+    done = judge_moments(clip.name, clip.avatar, moments, renderers, make_measure, place, kept)
+    if not done.open_frames + done.closed_frames:
+        raise InputError(f"No face is found in any picture of {clip.reference}; give a clip of a talking head.")
+    return done
+
+
+def judge_moments(
+    name: str,
+    avatar: Avatar,
+    moments: Iterable[Moment | None],
+    renderers: dict[str, MakeRenderer],
+    make_measure: Callable[[], MeasureMesh] = face_mesher,
+    sheets: Path | None = None,
+    kept: Collection[int] = (),
+) -> Reenacted:
+    """Draw every moment with every renderer and judge what comes out.
+
+    Args:
+        name: Of the clip.
+        avatar: Whom to draw.
+        moments: In order; None for a frame in which no face was found.
+        renderers: By name, see ``pick_renderers``.
+        make_measure: Gives a mesh function that has seen nothing yet.
+        sheets: Folder for pictures of the truth beside what was drawn, if any are wanted.
+        kept: Numbers of the frames of which to write one.
+
+    Raises:
+        OutputError: A sheet cannot be written.
+    """
+    unit, drawn = unit_px(avatar), {renderer: make(avatar) for renderer, make in renderers.items()}
+    again = {renderer: make_measure() for renderer in renderers}
+    tallies = {renderer: (Tally(), Tally()) for renderer in renderers}
+    recent: dict[str, list[Picture]] = {renderer: [] for renderer in ("", *renderers)}
     counts, missing, pending = [0, 0], 0, (0, slice(0), slice(0))
     lost = dict.fromkeys(renderers, 0)
-    kept = np.linspace(0, clip.pictures - 1, sheets + 2).astype(int)[1:-1] // every if sheets else ()
-    for index, truth in _sampled(clip, every, progress):
-        mesh = measure(truth)
-        if mesh is None:
+    for moment in moments:
+        if moment is None or not moment.follows:
+            recent = {renderer: [] for renderer in recent}
+        if moment is None:
             missing += 1
-            recent = {name: [] for name in recent}
             continue
-        points = np.asarray(ibug68(mesh)[:, :2], np.float64)
-        state = int(look.opening(points, unit) < OPEN_FU)
+        state = int(look.opening(moment.points, unit) < OPEN_FU)
         counts[state] += 1
-        driven = drive.step(mesh)
-        pictures = {name: one.render(driven.landmarks, driven.pose, driven.gaze) for name, one in drawn.items()}
-        truths = _Truth.of(truth, points)
-        grey = {"": truths.grey, **{name: look.grey_of(picture) for name, picture in pictures.items()}}
-        for name, seen in recent.items():
-            seen.append(grey[name])
+        driven, truth = moment.driven, Truth.of(moment.truth, moment.points, moment.measured)
+        pictures = {key: one.render(driven.landmarks, driven.pose, driven.gaze) for key, one in drawn.items()}
+        grey = {"": truth.grey, **{key: look.grey_of(picture) for key, picture in pictures.items()}}
+        for key, seen in recent.items():
+            seen.append(grey[key])
             del seen[:-3]
-        for name, picture in pictures.items():
-            found = again[name](picture)
-            lost[name] += found is None
-            tally = tallies[name][state]
-            _judge(tally, truths, picture, grey[name], None if found is None else ibug68(found)[:, :2])
+        for key, picture in pictures.items():
+            found = again[key](picture)
+            lost[key] += found is None
+            judge(tallies[key][state], truth, picture, grey[key], None if found is None else ibug68(found)[:, :2])
             if len(recent[""]) == 3:
                 # Of the middle frame, whose state and face these are.
                 middle, rows, columns = pending
-                both = [flicker(*(one[rows, columns] for one in recent[key])) for key in (name, "")]
-                tallies[name][middle].ratio("flicker_ratio", *both)
-        pending = (state, *truths.face_window)
-        if sheet_folder is not None and index // every in kept:
-            _write_sheet(folder(sheet_folder, clip.name) / f"{index:05d}.png", [truth, *pictures.values()])
-    if not sum(counts):
-        raise InputError(f"No face is found in any picture of {clip.reference}; give a clip of a talking head.")
-    opened, closed = ({name: tally[state].figures() for name, tally in tallies.items()} for state in (0, 1))
-    return Reenacted(clip.name, counts[0], counts[1], missing, lost, opened, closed)
+                both = [flicker(*(one[rows, columns] for one in recent[each])) for each in (key, "")]
+                tallies[key][middle].ratio("flicker_ratio", *both)
+        pending = (state, *truth.face_window)
+        if sheets is not None and moment.index in kept:
+            _write_sheet(sheets / f"{moment.index:05d}.png", [moment.truth, *pictures.values()])
+    opened, closed = ({key: tally[state].figures() for key, tally in tallies.items()} for state in (0, 1))
+    return Reenacted(name, counts[0], counts[1], missing, lost, opened, closed)
+
+
+def _moments(
+    clip: FramedClip, every: int, make_measure: Callable[[], MeasureMesh], progress: Progress | None
+) -> Iterator[Moment | None]:
+    """What a filmed clip's own measured landmarks drive."""
+    drive = Drive(clip.avatar, _portrait_mesh(clip, make_measure()))
+    measure = make_measure()
+    for index, truth in _sampled(clip, every, progress):
+        mesh = measure(truth)
+        if mesh is None:
+            yield None
+            continue
+        points = np.asarray(ibug68(mesh)[:, :2], np.float64)
+        yield Moment(index, truth, points, points, drive.step(mesh))
 
 
 def mean_figures(clips: Sequence[dict[str, Figures]]) -> dict[str, Figures]:
@@ -271,68 +328,6 @@ def reenact_json(results: Sequence[Reenacted], skipped: Sequence[str], every: in
         "every": every,
         "skipped": list(skipped),
     }
-
-
-@dataclass
-class _Tally:
-    """Sums of one renderer's figures; ratios are of sums, so that a flat frame does not weigh more than others."""
-
-    values: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in FIGURES})
-    truths: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _RATIOS})
-
-    def add(self, name: str, value: float | None) -> None:
-        if value is not None:
-            self.values[name].append(value)
-
-    def ratio(self, name: str, drawn: float, truth: float) -> None:
-        self.values[name].append(drawn)
-        self.truths[name].append(truth)
-
-    def figures(self) -> Figures:
-        figures: Figures = {}
-        for name, values in self.values.items():
-            below = float(np.mean(self.truths[name])) if self.truths.get(name) else 1.0
-            figures[name] = float(np.mean(values)) / below if values and below > 0 else None
-        return figures
-
-
-@dataclass(frozen=True)
-class _Truth:
-    """A filmed frame and where it is looked at."""
-
-    picture: Picture
-    grey: Picture
-    points: NDArray[np.float64]
-    masks: dict[str, look.Mask]
-    mouth: look.Window
-    face_window: look.Window
-
-    @classmethod
-    def of(cls, picture: Picture, points: NDArray[np.float64]) -> "_Truth":
-        shape = (picture.shape[0], picture.shape[1])
-        masks = {
-            "inside_l1": look.inside_mask(points, shape),
-            "lip_l1": look.lip_mask(points, shape),
-            "eyes_l1": look.eyes_mask(points, shape),
-            "face_l1": look.face_mask(points, shape),
-        }
-        windows = look.mouth_window(points, shape), look.face_window(points, shape)
-        return cls(picture, look.grey_of(picture), points, masks, *windows)
-
-
-def _judge(
-    tally: _Tally, truth: _Truth, picture: Picture, grey: Picture, found: NDArray[np.floating[Any]] | None
-) -> None:
-    """Count one drawn frame; ``found`` are its re-detected landmarks (68, 2) px, if any."""
-    for name, mask in truth.masks.items():
-        tally.add(name, look.l1(truth.picture, picture, mask))
-    mouth, face = truth.mouth, truth.face_window
-    tally.add("mouth_l1", look.l1(truth.picture[mouth], picture[mouth]))
-    tally.add("mouth_ssim", ssim(truth.grey[mouth], grey[mouth]))
-    tally.ratio("sharpness", look.gradient(grey[mouth]), look.gradient(truth.grey[mouth]))
-    tally.ratio("cpbd_ratio", cpbd(grey[face]), cpbd(truth.grey[face]))
-    if found is not None:
-        tally.add("lmd", float(mouth_distances(truth.points[None], found[None])[0]))
 
 
 def _write_sheet(target: Path, pictures: Sequence[Picture]) -> None:

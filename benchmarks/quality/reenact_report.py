@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from benchmarks.quality.reenact import FIGURES, HIGHER, Figures, Reenacted, mean_figures
+from benchmarks.quality.reenact import Reenacted, mean_figures
+from benchmarks.quality.reenact_judge import FIGURES, HIGHER, Figures
 
 _RATIO_WORDS = ("sharpness", "cpbd_ratio", "flicker_ratio")
 

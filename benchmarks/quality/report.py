@@ -19,7 +19,7 @@ from benchmarks.quality.methods import MethodRow, best_of
 from benchmarks.quality.pair import PairResult, Scores
 from benchmarks.quality.paper import PaperTable
 from engine.errors import OutputError
-from streaming.media_out import reserve_partial
+from streaming.output_files import reserve_partial
 from streaming.report import write_json
 
 COLUMNS: Final[dict[str, str]] = {

@@ -1,7 +1,8 @@
 """The bundle artefact: the trained networks of the signal path and the arrays that go with them.
 
 A folder of ``manifest.json`` (schema version, rates, shapes, settings, provenance, SHA-256 of every other file),
-one ONNX graph a network, and ``arrays.npz``.
+one ONNX graph a network, and ``arrays.npz``. It may hold picture networks (``picture_network``), which draw over the
+geometric renderer's frames; bundles without any are as good.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import ArtefactError, OutputError
+from engine.artefacts.picture_network import (
+    MAX_GRAPH_BYTES,
+    PRESETS,
+    PictureGeometry,
+    PictureNetwork,
+    file_names,
+    picture_files,
+    read_picture_network,
+)
+from engine.errors import ArtefactError, ConfigError, OutputError
 from models.spec import (
     APC_UNITS,
     LANDMARKS,
@@ -43,6 +53,8 @@ from models.spec import (
 
 MAX_FILE_BYTES = 64 << 20
 NETWORKS = ("apc", "motion", "headpose")
+RENDERERS = ("warp", *PRESETS)
+RendererName = Literal["warp", "lite", "paper"]
 _ARRAYS_FILE = "arrays.npz"
 _MANIFEST_FILE = "manifest.json"
 
@@ -123,6 +135,8 @@ class BundleManifest(_Model):
     manifold: ManifoldSettings = ManifoldSettings()
     pose: PoseSettings = PoseSettings()
     networks: dict[str, NetworkGeometry]
+    renderers: dict[Literal["lite", "paper"], PictureGeometry] = {}
+    """Picture networks by preset."""
     provenance: dict[str, str] = {}
     sha256: dict[str, str] = {}
 
@@ -139,6 +153,7 @@ class Bundle:
             brows have their share. Rows and columns are points x, y, z.
         motion_mean: float32 (123,) fu, added to the motion network's scaled output.
         motion_scale: fu per unit of the motion network's output.
+        renderers: Picture networks by preset, as many as there are.
     """
 
     manifest: BundleManifest
@@ -147,6 +162,7 @@ class Bundle:
     completion: NDArray[np.float32]
     motion_mean: NDArray[np.float32]
     motion_scale: float
+    renderers: Mapping[str, PictureNetwork] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse shapes and numbers that the signal path cannot use."""
@@ -164,6 +180,8 @@ class Bundle:
             raise ArtefactError("The bundle's arrays must be finite float32; export the bundle again.")
         if not 0 < self.motion_scale < np.inf:
             raise ArtefactError("The bundle's motion scale must be positive; export the bundle again.")
+        if {name: one.geometry for name, one in self.renderers.items()} != self.manifest.renderers:
+            raise ArtefactError("The bundle's picture networks are not those of its manifest; export the bundle again.")
 
 
 def _check_geometry(name: str, geometry: NetworkGeometry) -> None:
@@ -207,6 +225,8 @@ def save_bundle(bundle: Bundle, path: Path) -> None:
     )
     files = {bundle.manifest.networks[name].file: graph for name, graph in bundle.graphs.items()}
     files[_ARRAYS_FILE] = stored.getvalue()
+    for network in bundle.renderers.values():
+        files |= picture_files(network)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = bundle.manifest.model_copy(update={"sha256": digests})
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
@@ -235,6 +255,8 @@ def load_bundle(path: Path | None = None) -> Bundle:
     manifest = _read_manifest(path)
     names = {name: geometry.file for name, geometry in manifest.networks.items()}
     files = {file: _read(path / file) for file in (*names.values(), _ARRAYS_FILE)}
+    for name in manifest.renderers:
+        files |= {file: _read(path / file, MAX_GRAPH_BYTES) for file in file_names(name)}
     for file, data in files.items():
         if hashlib.sha256(data).hexdigest() != manifest.sha256.get(file):
             raise ArtefactError(f"{path}: {file} is damaged or of another bundle; export or install it again.")
@@ -245,7 +267,10 @@ def load_bundle(path: Path | None = None) -> Bundle:
     except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
         raise ArtefactError(f"{path}: {_ARRAYS_FILE} is damaged; export or install the bundle again.") from error
     graphs = {name: files[file] for name, file in names.items()}
-    return Bundle(manifest, graphs, bank, completion, mean, scale)
+    renderers: dict[str, PictureNetwork] = {
+        name: read_picture_network(name, one, files) for name, one in manifest.renderers.items()
+    }
+    return Bundle(manifest, graphs, bank, completion, mean, scale, renderers)
 
 
 def _read_manifest(path: Path) -> BundleManifest:
@@ -273,9 +298,9 @@ def _read_manifest(path: Path) -> BundleManifest:
     return manifest
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, most: int = MAX_FILE_BYTES) -> bytes:
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
+        if file.stat().st_size > most:
             raise ArtefactError(f"{file} is too large to be part of a bundle.")
         return file.read_bytes()
     except FileNotFoundError as error:
@@ -284,6 +309,32 @@ def _read(file: Path) -> bytes:
         raise ArtefactError(f"The bundle's {file.name} {what}; export or install the bundle.") from error
     except OSError as error:
         raise ArtefactError(f"The bundle's {file} cannot be read: {error.strerror or error}.") from error
+
+
+def pick_renderer(bundle: Bundle, name: str | None) -> PictureNetwork | None:
+    """The picture network that a renderer's name stands for.
+
+    Args:
+        bundle: As from ``load_bundle``.
+        name: ``warp``, ``lite`` or ``paper``; None for the bundle's own choice: the fast network where it has one that
+            was found better than the geometric renderer.
+
+    Returns:
+        The network; None for ``warp``, the geometric renderer alone.
+
+    Raises:
+        ConfigError: There is no such renderer, or the bundle does not hold it.
+    """
+    if name not in (None, *RENDERERS):
+        raise ConfigError(f"The renderer is {', '.join(RENDERERS[:-1])} or {RENDERERS[-1]}, not {name!r}.")
+    if name is None:
+        lite = bundle.renderers.get("lite")
+        return lite if lite is not None and lite.geometry.better else None
+    if name != "warp" and name not in bundle.renderers:
+        raise ConfigError(
+            f"The bundle {bundle.manifest.name!r} holds no renderer {name!r}: choose warp, or a bundle that has it."
+        )
+    return bundle.renderers.get(name)
 
 
 def graph_shapes(shapes: Mapping[str, tuple[int | str, ...]]) -> dict[str, Shape]:

@@ -52,6 +52,11 @@ class StrawSession:
         self._sound, self._end = np.zeros(48_000 * 160, np.float32), 0
         self._frame, self._block, self._missed = 0, 0, 0
         self._open = False
+        self.worn: list[Any] = []
+
+    async def change_style(self, style: Any) -> None:
+        await self._clock.sleep_until(self._clock.now_ns() + 30_000_000)
+        self.worn.append(style)
 
     async def __aenter__(self) -> "StrawSession":
         self.origin_ns, self._open = self._clock.now_ns(), True

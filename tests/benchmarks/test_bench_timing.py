@@ -14,6 +14,7 @@ from benchmarks.timing import (
     percentiles,
     source_offsets,
 )
+from engine.care import Care
 from engine.controls import Face
 from engine.errors import AudioError
 from tests.bundles import face_template
@@ -113,8 +114,8 @@ def test_the_probe_draws_what_the_renderer_draws():
     class Renderer:
         workers, closed = 2, 0
 
-        async def render(self, face, economy=False):
-            assert economy
+        async def render(self, face, care=Care.FULL):
+            assert care is Care.ECONOMY
             picture = np.full((8, 8, 3), 200, np.uint8)
             picture.setflags(write=False)
             return picture
@@ -127,7 +128,7 @@ def test_the_probe_draws_what_the_renderer_draws():
     face = face_template()
     face[[65, 66, 67], 1] += 0.05
     coroutine = probe.render(
-        Face(face, np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32)), True
+        Face(face, np.zeros(6, np.float32), np.zeros(2, np.float32), np.zeros(6, np.float32)), Care.ECONOMY
     )
     with pytest.raises(StopIteration) as done:
         coroutine.send(None)

@@ -10,6 +10,7 @@ import numpy as np
 from engine.artefacts.avatar import Avatar
 from engine.batching import Work, drive
 from engine.budget import Measurement
+from engine.care import Care
 from engine.clock import NS_PER_MS, VirtualClock
 from engine.controls import Face
 from engine.engine import Engine
@@ -123,8 +124,8 @@ class FakeRenderer:
         self.shade = 0
         self.faces: list[Face] = []
 
-    async def render(self, face: Face, economy: bool = False) -> np.ndarray:
-        self.economies += economy
+    async def render(self, face: Face, care: Care = Care.FULL) -> np.ndarray:
+        self.economies += care is Care.ECONOMY
         number, self.drawn = self.drawn, self.drawn + 1
         if number == self.fails_at:
             raise ValueError("the renderer broke")

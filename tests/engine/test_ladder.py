@@ -2,8 +2,9 @@ import itertools
 
 import pytest
 
+from engine.care import Care
 from engine.errors import ConfigError
-from engine.ladder import LADDERS, Ladder, LadderState, Rung
+from engine.ladder import LADDERS, Ladder, LadderState, Rung, refined_ladder
 
 
 def drive(ladder: Ladder, state: LadderState, seconds: float, *, missed: bool, busy: float = 0.1, begin: int = 0):
@@ -22,7 +23,7 @@ def test_steps_down_under_sustained_overload_and_no_further_than_its_end() -> No
     ladder = Ladder(60)
     assert drive(ladder, LadderState(), 0.9, missed=True)[1] == [Rung(60)]
     assert drive(ladder, LadderState(), 10, missed=True)[1] == list(LADDERS[60])
-    assert LADDERS[60] == (Rung(60), Rung(30), Rung(20), Rung(20, economy=True))
+    assert LADDERS[60] == (Rung(60), Rung(30), Rung(20), Rung(20, Care.ECONOMY))
 
 
 def test_a_single_miss_changes_nothing() -> None:
@@ -50,9 +51,9 @@ def test_does_not_climb_to_what_would_not_fit() -> None:
 def test_full_drawing_is_taken_back_only_where_its_cost_fits() -> None:
     ladder = Ladder(20)
     state, _, now = drive(ladder, LadderState(), 1.1, missed=True)
-    assert ladder.rung(state) == Rung(20, economy=True)
-    assert drive(ladder, state, 60, missed=False, busy=0.7, begin=now)[1] == [Rung(20, economy=True)]
-    assert drive(ladder, state, 60, missed=False, busy=0.6, begin=now)[1] == [Rung(20, economy=True), Rung(20)]
+    assert ladder.rung(state) == Rung(20, Care.ECONOMY)
+    assert drive(ladder, state, 60, missed=False, busy=0.7, begin=now)[1] == [Rung(20, Care.ECONOMY)]
+    assert drive(ladder, state, 60, missed=False, busy=0.6, begin=now)[1] == [Rung(20, Care.ECONOMY), Rung(20)]
 
 
 def test_a_climb_that_fails_is_tried_ever_more_seldom() -> None:
@@ -70,3 +71,19 @@ def test_a_climb_that_fails_is_tried_ever_more_seldom() -> None:
 def test_there_is_no_ladder_for_other_rates() -> None:
     with pytest.raises(ConfigError, match="fps, not 24"):
         Ladder(24)
+
+
+def test_a_network_goes_before_a_picture_does() -> None:
+    ladder = Ladder(60, refined=True)
+    assert drive(ladder, LadderState(), 10, missed=True)[1] == list(refined_ladder(60))
+    assert refined_ladder(60)[:3] == (Rung(60), Rung(60, Care.PLAIN), Rung(30, Care.PLAIN))
+    assert refined_ladder(60)[-1] == Rung(20, Care.ECONOMY)
+
+
+@pytest.mark.parametrize(("busy", "climbs"), [(0.3, False), (0.2, True)])
+def test_the_network_is_taken_back_only_where_its_cost_fits(busy: float, climbs: bool) -> None:
+    ladder = Ladder(20, refined=True)
+    state, _, now = drive(ladder, LadderState(), 1.1, missed=True)
+    assert ladder.rung(state) == Rung(20, Care.PLAIN)
+    _, rungs, _ = drive(ladder, state, 60, missed=False, busy=busy, begin=now)
+    assert rungs == [Rung(20, Care.PLAIN), *([Rung(20)] if climbs else [])]

@@ -6,6 +6,7 @@ import pytest
 
 from engine.artefacts.avatar import load_avatar
 from engine.controls import Face
+from engine.drawing import Drawing
 from engine.errors import ConfigError
 from engine.lanes import ThreadLane
 from engine.process_renderer import ProcessRenderer
@@ -33,7 +34,7 @@ def test_work_runs_on_named_threads_that_end() -> None:
 def test_a_renderer_in_a_process_draws_refuses_and_ends() -> None:
     async def main() -> None:
         avatar = load_avatar(next(iter(shipped_avatars().values())))
-        renderer = ProcessRenderer(avatar, 1)
+        renderer = ProcessRenderer(Drawing(avatar), 1)
         still = np.zeros(6, np.float32)
         try:
             picture = await renderer.render(Face(avatar.template, still, still[:2], still))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from engine.artefacts.avatar import Avatar, load_avatar
+from engine.care import Care
+from engine.drawing import Drawing
 from engine.errors import ConfigError, MienError
-from engine.render_workers import WorkerRenderer, _pack, _unpack
+from engine.render_workers import WorkerRenderer
 from engine.renderer.warp import WarpRenderer
 from engine.scheduling import NICENESS
 from streaming.avatars import shipped_avatars
@@ -25,19 +27,13 @@ def avatar() -> Avatar:
 
 @pytest.fixture(scope="module")
 def workers(avatar: Avatar) -> Iterator[WorkerRenderer]:
-    with WorkerRenderer(avatar, 2) as renderer:
+    with WorkerRenderer(Drawing(avatar), 2) as renderer:
         yield renderer
 
 
 @pytest.fixture(scope="module")
 def here(avatar: Avatar) -> WarpRenderer:
     return WarpRenderer(avatar)
-
-
-def test_an_avatar_survives_the_journey(avatar: Avatar) -> None:
-    there = _unpack(_pack(avatar))
-    for key, value in vars(avatar).items():
-        np.testing.assert_array_equal(vars(there)[key], value)
 
 
 def test_a_worker_draws_what_the_renderer_draws(avatar: Avatar, workers: WorkerRenderer, here: WarpRenderer) -> None:
@@ -58,7 +54,7 @@ def test_a_picture_stays_when_the_next_is_drawn(avatar: Avatar, workers: WorkerR
 
 
 def test_economy_reaches_the_worker(avatar: Avatar, workers: WorkerRenderer, here: WarpRenderer) -> None:
-    drawn = workers.render(avatar.template, *REST, economy=True)
+    drawn = workers.render(avatar.template, *REST, Care.ECONOMY)
     np.testing.assert_array_equal(drawn, here.render(avatar.template, *REST, economy=True))
 
 
@@ -77,7 +73,7 @@ def test_without_anonymous_memory_a_deleted_file_will_do(
     avatar: Avatar, here: WarpRenderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
-    with WorkerRenderer(avatar, 1) as renderer:
+    with WorkerRenderer(Drawing(avatar), 1) as renderer:
         drawn = renderer.render(avatar.template, *REST)
     np.testing.assert_array_equal(drawn, here.render(avatar.template, *REST))
 
@@ -97,13 +93,13 @@ def test_a_workers_error_is_the_callers_and_it_goes_on(avatar: Avatar, workers: 
 
 def test_an_avatar_that_cannot_be_drawn_is_told(avatar: Avatar) -> None:
     broken = replace(avatar, camera=np.zeros((3, 4), np.float32))
-    with WorkerRenderer(broken, 1) as renderer, pytest.raises((MienError, RuntimeError)) as caught:
+    with WorkerRenderer(Drawing(broken), 1) as renderer, pytest.raises((MienError, RuntimeError)) as caught:
         renderer.render(broken.template, *REST)
     assert str(caught.value)
 
 
 def test_a_worker_that_dies_is_an_error(avatar: Avatar) -> None:
-    with WorkerRenderer(avatar, 1) as renderer:
+    with WorkerRenderer(Drawing(avatar), 1) as renderer:
         renderer.render(avatar.template, *REST)
         os.kill(renderer._workers[0]._process.pid, signal.SIGKILL)
         with pytest.raises(MienError, match="ended before its time"):
@@ -111,7 +107,7 @@ def test_a_worker_that_dies_is_an_error(avatar: Avatar) -> None:
 
 
 def test_workers_end_with_their_owner(avatar: Avatar) -> None:
-    renderer = WorkerRenderer(avatar, 1)
+    renderer = WorkerRenderer(Drawing(avatar), 1)
     process = renderer._workers[0]._process
     process.stdin.close()  # as the system does when the owner is killed
     for _ in range(200):

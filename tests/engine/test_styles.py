@@ -1,11 +1,13 @@
 """Styles on the whole signal path, on networks with random weights."""
 
 import gc
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from engine.artefacts.style_arrays import FactoredChange, StyleArrays, pack_arrays
 from engine.backend_onnx import OnnxNetwork, open_networks
 from engine.batching import Batcher
 from engine.errors import ArtefactError
@@ -179,20 +181,34 @@ def test_what_cannot_be_worn_is_refused(random_bundle):
     style = make_style(random_bundle)
     with pytest.raises(ArtefactError, match="another bundle"):
         open_style(style, replace(random_bundle, motion_scale=0.5))
-    for graph in (b"", b"no graph", style.graphs["headpose"], style.graphs["motion"][:-100]):
-        with pytest.raises(ArtefactError, match="'ballad': its network motion cannot be loaded"):
-            open_style(replace(style, graphs={**style.graphs, "motion": graph}), random_bundle)
+    arrays = style.arrays
+    nothing = FactoredChange("inlet.bias", None, np.zeros(3, np.float32))
+    with pytest.raises(ArtefactError, match="train the style"):
+        changed = StyleArrays({"motion": (nothing,)}, arrays.rest)
+        open_style(replace(style, packed=pack_arrays(changed)), random_bundle)
 
 
 def test_a_style_that_gives_no_numbers_is_refused(random_bundle):
-    onnx = pytest.importorskip("onnx", reason="a broken graph is written with onnx, which is not installed")
     style = make_style(random_bundle)
-    model = onnx.ModelProto.FromString(style.graphs["headpose"])
-    for initializer in model.graph.initializer:
-        weights = onnx.numpy_helper.to_array(initializer)
-        if weights.dtype == np.float32:
-            broken = np.full_like(weights, np.nan)
-            initializer.CopyFrom(onnx.numpy_helper.from_array(broken, initializer.name))
-    graphs = {**style.graphs, "headpose": model.SerializeToString()}
+    huge = FactoredChange("outlet.3.bias", None, np.full(12, 6e4, np.float32))
+    scales = FactoredChange("step_scale", None, np.full(6, 6e4, np.float32), None)
+    packed = pack_arrays(StyleArrays({"headpose": (huge, scales)}))
+    data = dict(np.load(io.BytesIO(packed)))
+    data["headpose.0.dense"] = np.full(12, np.float32(3e38))
+    data["headpose.1.dense"] = np.full(6, np.float32(3e38))
+    stored = io.BytesIO()
+    np.savez(stored, **data)
     with pytest.raises(ArtefactError, match="network headpose gives no motion"):
-        open_style(replace(style, graphs=graphs), random_bundle)
+        open_style(replace(style, packed=stored.getvalue()), random_bundle)
+
+
+def test_a_resting_expression_is_there_in_silence_and_goes_with_its_share(pipeline, random_bundle):
+    rest = np.zeros((68, 3), np.float32)
+    rest[17:27, 1] = -0.05
+    style = open_style(make_style(random_bundle, rest=rest), random_bundle)
+    quiet = [np.zeros(BLOCK, np.float32)] * 20
+    plain, _ = run(pipeline, quiet, [NO_STYLE] * 20)
+    for share in (0.5, 1.0):
+        worn, _ = run(pipeline, quiet, [at(style, share)] * 20)
+        apart = worn[-1].displacement - plain[-1].displacement
+        np.testing.assert_allclose(apart, share * rest, atol=1e-4)

@@ -1,5 +1,6 @@
 """The commands ``mien avatar``, with the building itself replaced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,21 @@ def test_create_takes_name_preview_and_rights(tmp_path: Path, built: list[dict[s
     assert preview.exists()
     assert built[0]["name"] == "Ada"
     assert built[0]["rights"] == "CC0"
+
+
+def test_create_takes_a_second_picture_for_the_teeth(
+    tmp_path: Path, built: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+
+    def add(avatar: Avatar, path: Path) -> Avatar:
+        given.append(path)
+        return replace(avatar, provenance={**avatar.provenance, "mouth_source": path.name})
+
+    monkeypatch.setattr(cli_avatar, "with_smile", add)
+    run("create", "x.png", "--out", tmp_path / "a.avatar", "--mouth", tmp_path / "smile.jpg")
+    assert given == [tmp_path / "smile.jpg"]
+    assert load_avatar(tmp_path / "a.avatar").provenance["mouth_source"] == "smile.jpg"
 
 
 def test_wrong_options_are_refused_before_any_work(tmp_path: Path, built: list[dict[str, object]]) -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.artefacts.bundle import MAX_FILE_BYTES, default_bundle, load_bundle, save_bundle
-from engine.errors import ArtefactError, OutputError
+from engine.artefacts.bundle import MAX_FILE_BYTES, default_bundle, load_bundle, pick_renderer, save_bundle
+from engine.errors import ArtefactError, ConfigError, OutputError
+from tests.picture_networks import tint_network
 
 
 @pytest.fixture
@@ -128,3 +129,50 @@ def test_half_written_bundle_is_none(random_bundle, tmp_path, monkeypatch):
         save_bundle(random_bundle, tmp_path)
     with pytest.raises(ArtefactError, match=r"manifest\.json"):
         load_bundle(tmp_path)
+
+
+def with_renderers(bundle, *networks):
+    manifest = bundle.manifest.model_copy(update={"renderers": {one.name: one.geometry for one in networks}})
+    return replace(bundle, manifest=manifest, renderers={one.name: one for one in networks})
+
+
+def test_picture_networks_go_with_the_bundle_and_back(random_bundle, tmp_path):
+    networks = tint_network(better=True), tint_network("paper", 512)
+    full = with_renderers(random_bundle, *networks)
+    save_bundle(full, tmp_path / "full")
+    copy = load_bundle(tmp_path / "full")
+    assert copy.manifest.renderers == full.manifest.renderers
+    for network in networks:
+        for key, value in vars(network).items():
+            np.testing.assert_array_equal(vars(copy.renderers[network.name])[key], value)
+
+
+@pytest.mark.parametrize("file", ["lite.onnx", "lite_static.onnx", "lite_patterns.npz"])
+def test_a_picture_networks_files_are_checked(random_bundle, tmp_path, file):
+    save_bundle(with_renderers(random_bundle, tint_network()), tmp_path / "full")
+    data = bytearray((tmp_path / "full" / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "full" / file).write_bytes(data)
+    with pytest.raises(ArtefactError, match=f"{file} is damaged"):
+        load_bundle(tmp_path / "full")
+    (tmp_path / "full" / file).unlink()
+    with pytest.raises(ArtefactError, match=f"{file} is missing"):
+        load_bundle(tmp_path / "full")
+
+
+def test_a_picture_network_that_the_manifest_does_not_know_is_refused(random_bundle):
+    with pytest.raises(ArtefactError, match="not those of its manifest"):
+        replace(random_bundle, renderers={"lite": tint_network()})
+
+
+def test_a_renderer_is_picked_by_name_or_by_what_the_bundle_says(random_bundle):
+    assert pick_renderer(random_bundle, None) is None
+    good, other = tint_network(better=True), tint_network()
+    assert pick_renderer(with_renderers(random_bundle, good), None) is good
+    assert pick_renderer(with_renderers(random_bundle, other), None) is None
+    assert pick_renderer(with_renderers(random_bundle, other), "lite") is other
+    assert pick_renderer(with_renderers(random_bundle, good), "warp") is None
+    with pytest.raises(ConfigError, match="holds no renderer 'lite': choose warp"):
+        pick_renderer(random_bundle, "lite")
+    with pytest.raises(ConfigError, match="warp, lite or paper, not 'best'"):
+        pick_renderer(random_bundle, "best")

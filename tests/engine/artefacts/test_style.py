@@ -3,17 +3,19 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.artefacts import style as style_file
 from engine.artefacts.style import Style, bundle_digest, load_style, save_style
+from engine.artefacts.style_arrays import pack_arrays
 from engine.errors import ArtefactError, OutputError
 from tests.style_makers import make_style
 
 
 @pytest.fixture(scope="module")
 def style(random_bundle) -> Style:
-    return make_style(random_bundle)
+    return make_style(random_bundle, seed=3, pictures=4)
 
 
 @pytest.fixture
@@ -40,17 +42,38 @@ def edit_manifest(folder: Path, change) -> None:
 def test_round_trip(style, random_bundle, tmp_path, name):
     save_style(style, tmp_path / "new" / name)
     copy = load_style(tmp_path / "new" / name)
-    assert copy.graphs == style.graphs and copy.name == "ballad"
+    assert (copy.packed, copy.references, copy.isp) == (style.packed, style.references, ()) and copy.name == "ballad"
     assert copy.manifest == style.manifest.model_copy(update={"sha256": copy.manifest.sha256})
     copy.check_fits(random_bundle)
     assert [file.name for file in (tmp_path / "new").iterdir()] == [name], "nothing half-written is left"
 
 
-def test_a_packed_folder_is_a_style(folder, style):
-    assert load_style(packed(folder)).graphs == style.graphs
+def test_a_packed_folder_is_a_style(folder, style, random_bundle):
+    assert load_style(packed(folder)).graphs(random_bundle) == style.graphs(random_bundle)
 
 
-@pytest.mark.parametrize("file", ["motion.onnx", "headpose.onnx", "manifest.json"])
+def test_reference_images_and_pattern_come_back(style, tmp_path):
+    pattern = np.stack([np.full((256, 256, 3), 50 * k, np.uint8) for k in range(4)])
+    save_style(style.with_isp(pattern), tmp_path / "a.style")
+    copy = load_style(tmp_path / "a.style")
+    assert np.abs(copy.isp_images().astype(int) - pattern).max() <= 2
+    assert [picture.shape for picture in copy.reference_images()] == [(32, 32, 3)] * 4
+    assert style.isp_images() is None
+
+
+def test_a_pattern_of_another_size_is_refused(style):
+    with pytest.raises(ArtefactError, match="not 256x256"):
+        replace(style, isp=style.references).isp_images()
+    with pytest.raises(ArtefactError, match="or none"):
+        replace(style, isp=style.references[:3])
+
+
+def test_arrays_of_something_else_are_refused(style):
+    with pytest.raises(ArtefactError, match="arrays are damaged"):
+        replace(style, packed=b"PK")
+
+
+@pytest.mark.parametrize("file", ["arrays.npz", "reference_2.jpg", "manifest.json"])
 @pytest.mark.parametrize("pack", [False, True])
 def test_missing_and_changed_files_are_named(folder, file, pack):
     kept = (folder / file).read_bytes()
@@ -77,7 +100,8 @@ def test_no_manifest_of_a_style(folder, text):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m: m.update(schema_version=2), "version 2"),
+        (lambda m: m.update(schema_version=1), "version 1.*mien style create"),
+        (lambda m: m.update(schema_version=3), "version 3"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m.update(name=""), "name"),
         (lambda m: m.update(name="x" * 101), "name"),
@@ -86,10 +110,10 @@ def test_no_manifest_of_a_style(folder, text):
         (lambda m: m["pose"].update(limits=[0.1] * 5), "limits"),
         (lambda m: m["pose"].update(limits=[0.1] * 5 + [3.0]), "limits"),
         (lambda m: m["life"].update(blink_rate=0), "blink_rate"),
-        (lambda m: m["networks"].pop("motion"), "holds the networks"),
-        (lambda m: m["networks"].update(apc=m["networks"]["motion"]), "holds the networks"),
-        (lambda m: m["networks"]["motion"].update(file="other.onnx"), r"lies in motion\.onnx"),
-        (lambda m: m["networks"]["motion"].update(file="../motion.onnx"), "networks"),
+        (lambda m: m["pose"].update(centre=[0.0] * 5 + [0.5]), "centre"),
+        (lambda m: m["pose"].update(rhythm=[{"hz": 9, "cosine": [0] * 6, "sine": [0] * 6}]), "rhythm"),
+        (lambda m: m["life"].update(shut_share=1.0), "shut_share"),
+        (lambda m: m["sha256"].update({"../../etc": "0"}), "missing or damaged"),
         (lambda m: m.pop("sha256"), "missing or damaged"),
     ],
 )
@@ -102,8 +126,8 @@ def test_manifest_is_held_to_its_schema(folder, change, words):
 @pytest.mark.parametrize("pack", [False, True])
 def test_what_is_too_large_is_not_read(folder, monkeypatch, pack):
     path = packed(folder) if pack else folder
-    monkeypatch.setitem(style_file._FILES, "headpose.onnx", 1000)
-    with pytest.raises(ArtefactError, match=r"headpose\.onnx is too large"):
+    monkeypatch.setitem(style_file._FILES, "arrays.npz", 1000)
+    with pytest.raises(ArtefactError, match=r"arrays\.npz is too large"):
         load_style(path)
 
 
@@ -118,7 +142,7 @@ def test_a_huge_file_is_not_opened(tmp_path):
 def test_a_zip_that_holds_a_file_twice_is_refused(folder):
     path = packed(folder)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("motion.onnx", b"another")
+        archive.writestr("arrays.npz", b"another")
     with pytest.raises(ArtefactError, match="twice"):
         load_style(path)
 
@@ -143,12 +167,16 @@ def test_a_style_belongs_to_one_bundle(style, random_bundle):
         style.check_fits(other)
 
 
-def test_other_shapes_than_the_bundles_are_refused(style, random_bundle):
-    geometry = style.manifest.networks["motion"]
-    larger = geometry.model_copy(update={"state": {**geometry.state, "cell": (3, "batch", 512)}})
-    manifest = style.manifest.model_copy(update={"networks": {**style.manifest.networks, "motion": larger}})
-    with pytest.raises(ArtefactError, match="network motion has other shapes"):
-        replace(style, manifest=manifest).check_fits(random_bundle)
+def test_a_change_of_what_is_not_there_is_refused(style, random_bundle):
+    arrays = style.arrays
+    (first, *others) = arrays.changes["motion"]
+    for wrong, words in (
+        (replace(first, tensor="nowhere"), "no weight 'nowhere'"),
+        (replace(first, left=first.left[:-1]), "train the style again"),
+    ):
+        changed = replace(arrays, changes={**arrays.changes, "motion": (wrong, *others)})
+        with pytest.raises(ArtefactError, match=words):
+            replace(style, packed=pack_arrays(changed)).graphs(random_bundle)
 
 
 def test_a_place_that_cannot_be_written(style, tmp_path):
@@ -161,7 +189,7 @@ def test_a_folder_that_is_overwritten_is_whole_or_no_style(style, folder, monkey
     write = Path.write_bytes
 
     def failing(path: Path, data: bytes) -> int:
-        if path.name == "headpose.onnx":
+        if path.name == "reference_1.jpg":
             raise OSError(28, "No space left on device")
         return write(path, data)
 

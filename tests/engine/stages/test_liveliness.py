@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.stages.liveliness import Liveliness, LivelinessInput, Lively
+from engine.stages.liveliness import Liveliness, LivelinessInput, Lively, Manner, Rhythm
 
 STILL = np.zeros(6, np.float32)
 SECONDS = 240
@@ -124,3 +124,52 @@ def test_seed_decides():
     one, same, other = (np.array([now.gaze for now in live(600, seed=seed)]) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 0
+
+
+def in_manner(manner: Manner, activity: np.ndarray, seed: int = 0) -> list[Lively]:
+    stage = Liveliness(seed, 0.0)
+    state, seen = stage.init_state(), []
+    for speaking in activity:
+        now, state = stage.step(LivelinessInput(STILL, float(speaking), manner), state)
+        seen.append(now)
+    return seen
+
+
+@pytest.mark.parametrize("share", [0.3, 0.75])
+def test_eyes_are_held_shut_for_the_share_of_speech_that_is_asked_for(share):
+    manner = Manner(shut_share=share, shut_time=1.5)
+    seen = np.array([[now.closure for now in in_manner(manner, np.ones(60 * 90), seed)] for seed in range(3)])
+    assert abs((seen > 0.9).mean() - share) < 0.15
+    lengths = [length for row in seen for _, length in blinks([Lively(STILL, STILL, STILL[:2], c) for c in row])]
+    assert 0.8 < np.median([length for length in lengths if length > 30]) / 60 < 3.5
+    assert np.abs(np.diff(seen, axis=1)).max() < 0.5, "they fall and rise within several frames"
+
+
+def test_a_listener_s_eyes_are_open_whatever_the_manner():
+    activity = np.r_[np.zeros(300), np.ones(600), np.zeros(300)]
+    closure = np.array([now.closure for now in in_manner(Manner(shut_share=0.95, shut_time=5.0), activity)])
+    assert (closure[:300] > 0.9).mean() < 0.1 and (closure[340:880] > 0.9).mean() > 0.6
+    assert (closure[930:] > 0.9).mean() < 0.1
+
+
+def test_lids_hang_as_far_as_asked_for():
+    closure = np.array([now.closure for now in in_manner(Manner(lid_rest=0.4), np.ones(1200))])
+    assert 0.3 < np.median(closure[60:]) < 0.5 and closure.max() <= 1.0
+
+
+def test_a_rhythm_is_there_while_somebody_speaks():
+    beat = Rhythm(2.0, (0.0,) * 6, (0.05, 0.0, 0.0, 0.0, 0.0, 0.0))
+    activity = np.r_[np.zeros(120), np.ones(600), np.zeros(240)]
+    nod = np.array([now.pose[0] for now in in_manner(Manner(rhythm=(beat,)), activity)])
+    assert np.abs(nod[:120]).max() == 0 and np.abs(nod[-60:]).max() < 1e-3
+    spectrum = np.abs(np.fft.rfft(nod[240:720]))
+    assert spectrum.argmax() == 16, "16 cycles in 8 s"
+    assert 0.045 < nod[240:720].max() <= 0.05
+
+
+def test_without_a_manner_nothing_is_shut_or_swung():
+    state = Liveliness(0).init_state()
+    stage = Liveliness(0)
+    for _ in range(200):
+        _, state = stage.step(LivelinessInput(STILL, 1.0), state)
+    assert (state.lids, state.lid_rest, state.stretches) == (0.0, 0.0, 0)

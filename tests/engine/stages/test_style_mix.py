@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,9 +7,19 @@ from engine.backend import NetworkState, Tensors
 from engine.batching import NetworkServer, Place
 from engine.snapshot import load_state, save_state
 from engine.stages.head_pose import HeadPose
-from engine.stages.liveliness import PLAIN, Manner
+from engine.stages.liveliness import PLAIN, Manner, Rhythm
 from engine.stages.motion import Motion
-from engine.stages.style_mix import FADE_FRAMES, NO_STYLE, OpenStyle, Share, Steering, StyleMix, StyleMixState, manner
+from engine.stages.style_mix import (
+    FADE_FRAMES,
+    NO_STYLE,
+    OpenStyle,
+    Share,
+    Steering,
+    StyleMix,
+    StyleMixState,
+    manner,
+    resting,
+)
 from tests.fake_networks import FakeHeadPose, FakeMotion
 
 LIMITS = (0.13, 0.2, 0.1, 0.06, 0.06, 0.06)
@@ -212,3 +224,49 @@ def test_manner_takes_its_share_within_what_faces_do():
     assert manner([]) == PLAIN and manner(shares((lively, 0.0))) == PLAIN
     assert manner(shares((lively, 0.5))) == Manner(2.0, 0.5, 1.5, 0.75)
     assert manner(shares((lively, 1.5))).gaze_spread == 0.2
+
+
+def test_lids_and_rhythm_take_their_shares():
+    beat, sway = Rhythm(2.0, (0.1,) * 6, (0.0,) * 6), Rhythm(0.2, (0.0,) * 6, (0.02,) * 6)
+    nodding, shut = style(rhythm=(beat,), lid_rest=0.2), style(rhythm=(sway,), shut_share=0.8, shut_time=3.5)
+    mixed = manner(shares((nodding, 0.5), (shut, 0.5)))
+    assert (mixed.lid_rest, mixed.shut_share, mixed.shut_time) == pytest.approx((0.1, 0.4, 2.5))
+    assert mixed.rhythm == (beat.times(0.5), sway.times(0.5))
+    assert manner(shares((shut, 1.5))).shut_share == 0.95
+
+
+def test_resting_expressions_add_up():
+    rest = np.zeros((68, 3), np.float32)
+    rest[20, 1] = -0.04
+    raised = replace(A, rest=rest)
+    assert resting([]) is None
+    np.testing.assert_allclose(resting(shares((raised, 0.5), (B, 1.0))), 0.5 * rest)
+
+
+def test_a_style_holds_the_head_about_its_centre_and_lets_go_calmly():
+    centre = np.array([-0.1, 0, 0.05, 0, 0, 0])
+    held = replace(style(mean=0.0, sigma=1e-6), centre=centre)
+    network = FakeHeadPose(lambda _: (np.zeros(6), np.full(6, 1e-6)))
+    stage = HeadPose(network, temperature=1.0, limits=LIMITS, smoothing_frames=3.0)
+    state, seen = stage.init_state(), []
+    for frame in range(600):
+        worn = shares((held, 1.0)) if 100 <= frame < 350 else []
+        pose, state = stage.step(np.zeros(512, np.float32), state, worn)
+        seen.append(pose)
+    np.testing.assert_allclose(seen[340], centre, atol=2e-3)
+    np.testing.assert_allclose(seen[-1], np.zeros(6), atol=2e-3)
+    assert np.abs(np.diff(np.array(seen), axis=0)).max() < 0.1 / 25
+
+
+def test_a_style_s_smoothing_takes_its_share():
+    network = FakeHeadPose(lambda _: (np.zeros(6), np.full(6, 0.004)))
+    speeds = []
+    for smoothing in (None, 12.0):
+        stage = HeadPose(network, temperature=1.0, limits=LIMITS, smoothing_frames=2.0, seed=3)
+        state, seen = stage.init_state(), []
+        for _ in range(400):
+            worn = shares((replace(style(mean=0.0, sigma=0.004), smoothing_frames=smoothing), 1.0))
+            pose, state = stage.step(np.zeros(512, np.float32), state, worn)
+            seen.append(pose)
+        speeds.append(np.abs(np.diff(np.array(seen), axis=0)).mean())
+    assert speeds[1] < 0.6 * speeds[0]
