@@ -7,13 +7,14 @@
 #   make gpu      what graphics cards need, and onnxruntime-gpu in the place of onnxruntime (docs/gpu.md)
 #   make clean    remove the environment and what was rendered
 # PYTHON=python3.12 chooses the interpreter; ARGS="--port 9000" is handed to `mien serve`; PIP_ARGS="..." is handed to
-# every pip install, for example to choose an index whose torch has no CUDA.
+# every pip install, for example to choose an index whose torch has no CUDA; TEST_PROCESSES=1 runs tests one by one.
 
 PYTHON ?= python3
 PIP_ARGS ?=
 ARGS ?=
 AVATAR ?= $(firstword $(basename $(notdir $(wildcard models/pretrained/avatars/*.avatar))))
 DEMO := out/hello.mp4
+TEST_PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,9 +43,8 @@ gpu: $(RUNTIME)
 	$(PIP) uninstall -y onnxruntime
 	$(PIP) install $(PIP_ARGS) 'onnxruntime-gpu[cuda,cudnn]>=1.20,<2'
 
-# Types are checked on one core while tests run on another.
 test: system $(WHOLE)
-	@$(MAKE) --no-print-directory -j2 lint types unit
+	@$(MAKE) --no-print-directory lint types unit
 
 lint: $(WHOLE)
 	$(BIN)/ruff check .
@@ -54,7 +54,7 @@ types: $(WHOLE)
 	$(BIN)/mypy
 
 unit: $(WHOLE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 quality: $(WHOLE)
 	@if [ -n "$(MIEN_SHARED)" ]; then $(BIN)/mien evaluate gate --clips "$(MIEN_SHARED)/data/clips"; \

@@ -84,9 +84,13 @@ class _Desk:
         room = Heard(sounds.at_level(sounds.fan(3.0), _ROOM_DB), SAMPLE_HZ)
         self.settled = settle(room, Heard(self.in_room(self.voice), SAMPLE_HZ))
         self._gate = GateConfig(threshold_db=self.settled.threshold_db).settings()
-        self._rest = float(np.median(self._lips(np.zeros(SAMPLE_HZ, np.float32))))
-        self._usual = self._lips(self._through_gate(self._amplified(self.in_room(self.voice)))[0])
+        self._rest = float(np.median(self._lips(np.zeros(SAMPLE_HZ // 2, np.float32))))
+        spoken = self._amplified(self.in_room(self.voice))
+        heard, share = self._through_gate(spoken)
+        self._usual = self._lips(heard)
         self._range = float(np.percentile(self._usual, 99)) - self._rest
+        self.usual = self._report(spoken, share, self._usual)
+        """What the voice itself does to the mouth."""
 
     def in_room(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """A sound, and the room's fan."""
@@ -97,7 +101,9 @@ class _Desk:
         """What a sound at the bare microphone does to the mouth."""
         amplified = self._amplified(sound)
         heard, share = self._through_gate(amplified) if gated else (amplified, 1.0)
-        lips = self._lips(heard)
+        return self._report(amplified, share, self._lips(heard))
+
+    def _report(self, amplified: NDArray[np.float32], share: float, lips: NDArray[np.float64]) -> Report:
         opening = (lips - self._rest) / self._range
         return {
             "loudest_db": round(sounds.loudest_db(amplified), 1),
@@ -156,11 +162,8 @@ def gate(run: GateRun) -> Report:
             over = desk.at_gate(noise, OVER_DB)
             heard[f"{name}, {OVER_DB:g} dB over"] = desk.hear(over)
             heard[f"{name}, no gate"] = desk.hear(over, gated=False)
-    for name, voice in (
-        ("voice", desk.voice),
-        ("whisper", sounds.whispered(desk.voice)),
-        ("shout", sounds.shouted(desk.voice)),
-    ):
+    heard["voice"] = desk.usual
+    for name, voice in (("whisper", sounds.whispered(desk.voice)), ("shout", sounds.shouted(desk.voice))):
         heard[name] = desk.hear(desk.in_room(voice))
     return {
         "scenario": "gate",

@@ -98,7 +98,9 @@ def measure_gpu(
     untrained = preset != "warp" and preset not in bundle.renderers
     network = _untrained(preset) if untrained else pick_renderer(bundle, preset)
     faces = [Face(landmarks, pose, gaze, np.zeros(6, np.float32)) for landmarks, pose, gaze in drawn_faces(avatar, 8)]
-    settings = GpuSettings(chosen, preset, precision, most, seconds, live_s, untrained)
+    # The processor has few kernels for half precision.
+    computed = "fp32" if chosen == "cpu" else precision
+    settings = GpuSettings(chosen, preset, computed, most, seconds, live_s, untrained)
     return gpu(bundle, avatar, faces, network, settings)
 
 
@@ -165,12 +167,10 @@ def _limits(settings: GpuSettings) -> Limits:
     """On the processor with little, for it has little."""
     small = settings.device == "cpu"
     side, megabytes = (512, 64) if small else (8192, 2048)
-    # The processor has few kernels for half precision.
-    precision = "fp32" if small else settings.precision
-    wanted = Wanted({"count": megabytes * 2**18}, (1,), precision, cuda_graphs=False)
+    wanted = Wanted({"count": megabytes * 2**18}, (1,), settings.precision, cuda_graphs=False)
     return measure_limits(
         lambda graph: open_graph(settings.device, graph, wanted),
-        precision,
+        settings.precision,
         side=side,
         megabytes=megabytes,
         seconds=settings.seconds,
@@ -181,16 +181,13 @@ def _step_rows(name: str, bundle: Bundle, settings: GpuSettings) -> list[dict[st
     """One network of sound and motion, sessions of a batch at once, from inputs to outputs on the host."""
     geometry = bundle.manifest.networks[name]
     states = {state: shape.index(BATCH) for state, shape in geometry.state.items()}
-    precision = settings.precision if settings.precision in ("fp32", "bf16") else "fp16"
-    if settings.device == "cpu":
-        precision = "fp32"
     network = open_step(
         settings.device,
         to_floats(bundle.graphs[name]),
         states,
         buckets=settings.batches,
         capacity=3 * settings.batches[-1],
-        precision=precision,
+        precision=settings.precision,
     )
     rows = []
     for batch in settings.batches:
@@ -225,8 +222,7 @@ def _frame_rows(
 ) -> list[dict[str, Any]]:
     """Frames from sketches on the host to pictures on the host."""
     sketcher, avatar, static = parts
-    precision = "fp32" if settings.device == "cpu" else settings.precision
-    painter = open_painter(settings.device, network, buckets=settings.batches, avatars=3, precision=precision)
+    painter = open_painter(settings.device, network, buckets=settings.batches, avatars=3, precision=settings.precision)
     bound = painter.bind(sketcher.source, avatar.plate, static)
     rows = []
     for batch in settings.batches:
@@ -291,9 +287,8 @@ def _live(
     rows: list[dict[str, Any]] = []
     if not settings.live_s:
         return rows
-    precision = "fp32" if settings.device == "cpu" else settings.precision
     painter = open_painter(
-        settings.device, network, buckets=settings.batches, avatars=settings.most + 1, precision=precision
+        settings.device, network, buckets=settings.batches, avatars=settings.most + 1, precision=settings.precision
     )
     room, renderers = CardRoom(painter, network, most=settings.most), list[CardRenderer]()
     try:

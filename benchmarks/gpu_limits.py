@@ -48,7 +48,7 @@ def measure_limits(opened: Opened, precision: str, *, side: int, megabytes: int,
         megabytes: Of what is copied; several times the device's caches.
         seconds: For each of the two.
     """
-    products = opened(to_precision(_products(side), precision if precision != "int8" else "fp16"))
+    products = opened(to_precision(_products(side), precision))
     shape = (side, side)
     ends = {"x": products.buffer(shape, "float32"), "w": products.buffer(shape, "float32")}
     rng = np.random.default_rng(0)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import tempfile
 import threading
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,9 @@ from benchmarks.live_tape import SessionSound, Tape, due_at, voice_delays, voice
 from benchmarks.machine import fingerprint, resident_mb
 from benchmarks.private_pulse import CABLE, MICROPHONE, MOUTH, plug, private_pulse, unplug
 from benchmarks.recording import at_48k, load_speech
-from engine.clock import NS_PER_MS, MonotonicClock, ticks_to_ns
+from engine.clock import NS_PER_MS, NS_PER_S, MonotonicClock
 from engine.errors import SessionError
+from models.spec import MEDIA_HZ
 from streaming.live.desk import Desk
 from streaming.live.live_config import LiveConfig, load_config
 from streaming.live.portaudio import PortAudioHost
@@ -78,10 +80,11 @@ class _Shown:
     """When pictures of which media time were shown."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int]] = []
+        self.rows = array("q")
+        """One after the other."""
 
     def __call__(self, screen: str, ticks: int, at_ns: int) -> None:
-        self.rows.append((ticks, at_ns))
+        self.rows.extend((ticks, at_ns))
 
 
 def live(settings: LiveSettings) -> Report:
@@ -143,14 +146,15 @@ async def _keep(feed: Feed, sound: SessionSound) -> None:
 async def _watch(settings: LiveSettings, desk: Desk, shown: _Shown, tape: Tape, sound: SessionSound) -> Report:
     clock = MonotonicClock()
     await clock.sleep_until(clock.now_ns() + round(WARMUP_S * 1e9))
-    shown.rows.clear()
+    del shown.rows[:]
     with tape.recording():
         begin = clock.now_ns()
         seconds = [_look(desk, 0)]
         for second in range(1, round(settings.seconds) + 1):
             await clock.sleep_until(begin + second * 1_000_000_000)
             seconds.append(_look(desk, second))
-    budget, session, rows = desk.budget, desk.session, list(shown.rows)
+    budget, session = desk.budget, desk.session
+    ticks, at_ns = np.array(shown.rows, np.int64).reshape(-1, 2).T
     origin, due = session.origin_ns, session.budget.total_ticks
     said_s, delays = await asyncio.to_thread(voice_delays, tape, budget.total_ms)
     if not len(delays):
@@ -165,10 +169,8 @@ async def _watch(settings: LiveSettings, desk: Desk, shown: _Shown, tape: Tape, 
         voice_ms=delays,
         place_at_s=heard_s,
         place_ms=places,
-        frame_at_s=np.array([(at - begin) / 1e9 for _, at in rows]),
-        frame_late_ms=np.array(
-            [(at - origin - ticks_to_ns(ticks + due)) / NS_PER_MS - budget.hold_ms for ticks, at in rows]
-        ),
+        frame_at_s=(at_ns - begin) / 1e9,
+        frame_late_ms=(at_ns - origin - (ticks + due) * NS_PER_S / MEDIA_HZ) / NS_PER_MS - budget.hold_ms,
     )
     return {
         "scenario": "live",

@@ -10,6 +10,7 @@
 import contextlib
 import subprocess
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from typing import IO, Final
 
@@ -40,7 +41,8 @@ class Tape:
 
     def __init__(self, kept: IO[bytes]) -> None:
         self._kept = kept
-        self._arrivals: list[tuple[int, int]] = []
+        # Arrays, for lists would be memory that the run is seen to need more and more of.
+        self._held, self._came = array("q"), array("q")
         """Samples that had come, and when, ns."""
 
     @contextlib.contextmanager
@@ -64,11 +66,12 @@ class Tape:
         while data := pipe.read(_READ):
             self._kept.write(data)
             held += len(data)
-            self._arrivals.append((held // _BYTES, clock.now_ns()))
+            self._held.append(held // _BYTES)
+            self._came.append(clock.now_ns())
 
     def __len__(self) -> int:
         """Samples."""
-        return self._arrivals[-1][0] if self._arrivals else 0
+        return self._held[-1] if self._held else 0
 
     def read(self, begin: int, length: int) -> NDArray[np.float64]:
         """Samples of both channels, (length, 2) or fewer at the end, in [-1, 1]."""
@@ -78,9 +81,9 @@ class Tape:
 
     def came_ns(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
         """When samples were recorded, but for what the recorder always holds back."""
-        held = np.array(self._arrivals, np.float64).reshape(-1, 2)
-        delay = held[:, 1] - held[:, 0] * NS_PER_S / MEDIA_HZ
-        near = [delay[np.abs(held[:, 0] - sample) < _NEAR_S * MEDIA_HZ].min() for sample in samples]
+        held, came = np.array(self._held), np.array(self._came)
+        delay = came - held * NS_PER_S / MEDIA_HZ
+        near = [delay[np.abs(held - sample) < _NEAR_S * MEDIA_HZ].min() for sample in samples]
         return np.asarray(samples * NS_PER_S / MEDIA_HZ + np.array(near), np.float64)
 
 

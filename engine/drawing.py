@@ -3,13 +3,13 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artefacts.avatar import Avatar
+from engine.artefacts.avatar import Avatar, MouthPicture
 from engine.artefacts.picture_network import PictureGeometry, PictureNetwork, stacked
 from engine.artefacts.style import Style
 from engine.care import Care
@@ -26,8 +26,8 @@ class Drawing:
         avatar: Whom to draw.
         network: Refines the pictures; the geometric renderer draws alone without one.
         patterns: A style's patterns for it, uint8 (12, 256, 256); the network's neutral ones by default.
-        sketched: Pixels along a side of what a network draws elsewhere, on a card: the pictures are then no pictures but
-            what a card needs to draw them (``engine.renderer.sketch``). 0 where they are drawn here.
+        sketched: Pixels along a side of what a network draws elsewhere, on a card: the pictures are then no pictures
+            but what a card needs to draw them (``engine.renderer.sketch``). 0 where they are drawn here.
     """
 
     avatar: Avatar
@@ -65,7 +65,10 @@ def drawer(drawing: Drawing) -> Callable[..., object]:
 
 def pack(drawing: Drawing) -> bytes:
     """As bytes that ``unpack`` reads: arrays only, nothing that could run."""
-    arrays: dict[str, Any] = {**_fields_of("avatar", drawing.avatar), "sketched": np.array(drawing.sketched)}
+    alone = replace(drawing.avatar, mouth=None)
+    arrays: dict[str, Any] = {**_fields_of("avatar", alone), "sketched": np.array(drawing.sketched)}
+    if drawing.avatar.mouth is not None:
+        arrays |= _fields_of("mouth", drawing.avatar.mouth)
     if drawing.network is not None:
         arrays |= _fields_of("network", drawing.network)
     if drawing.patterns is not None:
@@ -89,7 +92,7 @@ def _as_array(value: Any) -> NDArray[Any]:
 
 def unpack(stored: bytes) -> Drawing:
     """What ``pack`` was given."""
-    parts: dict[str, dict[str, Any]] = {"avatar": {}, "network": {}}
+    parts: dict[str, dict[str, Any]] = {"avatar": {}, "mouth": {}, "network": {}}
     with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
         for key in arrays:
             thing, _, name = key.partition(".")
@@ -97,9 +100,11 @@ def unpack(stored: bytes) -> Drawing:
                 parts[thing][name] = json.loads(str(a)) if (a := arrays[key]).dtype.kind == "U" else a
         patterns = arrays["patterns"] if "patterns" in arrays else None
         sketched = int(arrays["sketched"])
-    network = parts["network"]
+    avatar, network = Avatar(**parts["avatar"]), parts["network"]
+    if parts["mouth"]:
+        avatar = replace(avatar, mouth=MouthPicture(**parts["mouth"]))
     if not network:
-        return Drawing(Avatar(**parts["avatar"]), sketched=sketched)
+        return Drawing(avatar, sketched=sketched)
     network["geometry"] = PictureGeometry.model_validate(network["geometry"])
     network |= {name: network[name].tobytes() for name in ("graph", "static_graph")}
-    return Drawing(Avatar(**parts["avatar"]), PictureNetwork(**network), patterns)
+    return Drawing(avatar, PictureNetwork(**network), patterns)

@@ -19,7 +19,7 @@ from engine.errors import ArtefactError
 from engine.hearing import MotionPipeline
 from engine.pipeline import MotionFrame
 from engine.stages.liveliness import Manner, Rhythm
-from engine.stages.style_mix import NO_STYLE, OpenStyle, Steering
+from engine.stages.style_mix import NO_STYLE, OpenStyle, Steering, pole_keep
 from models.spec import APC_UNITS, MELS_PER_MOTION, MOTION_DIM, POSE_DIM
 
 _TRIAL_STEPS = 3
@@ -81,6 +81,7 @@ def open_style(style: Style, bundle: Bundle, opened: NetworkOpener = OnnxNetwork
         ),
         centre=np.array(settings.pose.centre, np.float64),
         smoothing_frames=settings.pose.smoothing_frames,
+        motion_keep=pole_keep(settings.motion.smoothing_frames),
         rest=style.arrays.rest,
     )
 

@@ -101,7 +101,7 @@ def device_graphs(bundle: Bundle, settings: DeviceSettings, network: PictureNetw
     graphs = {}
     for name in _STEPS:
         states = {state: shape.index(BATCH) for state, shape in bundle.manifest.networks[name].state.items()}
-        graphs[name] = slotted(to_precision(to_floats(bundle.graphs[name]), half), states)
+        graphs[name] = slotted(to_precision(to_floats(bundle.graphs[name]), half, products_only=True), states)
     drawn = network or pick_renderer(bundle, settings.preset)
     if drawn is not None and settings.precision == "int8":
         drawn = with_integers(replace(drawn, graph=to_floats(drawn.graph)))

@@ -30,7 +30,7 @@ from engine.errors import ArtefactError
 from engine.renderer.network_input import DYNAMIC_CHANNELS, SOURCE_CHANNELS, border
 from export.graphs import BATCH, OPSET, compress
 from export.picture_integers import quantise
-from models.generator import LiteGenerator, PaperGenerator, StaticEncoder, refined
+from models.generator import LiteGenerator, PaperGenerator, StaticEncoder, openness, refined
 
 PicturePrecision = Literal["fp32", "fp16", "int8"]
 
@@ -61,8 +61,9 @@ class Lite(Generator):
         return cast(Tensor, self.encoder(source, patterns))
 
     def forward(self, dynamic: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual and mask."""
-        return cast(tuple[Tensor, Tensor], self.generator(dynamic, static))
+        """Residual and mask, which is closed while the lips are."""
+        residual, mask = self.generator(dynamic, static)
+        return residual, openness(dynamic) * mask
 
 
 class Paper(Generator):

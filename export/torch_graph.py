@@ -173,6 +173,9 @@ class TorchGraph:
         self.inputs: Mapping[str, TensorSpec] = ends.inputs
         self.outputs: Mapping[str, TensorSpec] = ends.outputs
         self._kind, self._device, self._cache = kind, torch.device(device), cache
+        if self._device.type == "cuda":
+            # Shapes stay as they are, so the fastest convolutions are worth looking for.
+            torch.backends.cudnn.benchmark = True
         self._step = TorchStep(graph, device).eval()
         self._calls: dict[int, Callable[[], None]] = {}
 

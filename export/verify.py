@@ -29,9 +29,9 @@ from export.picture_frames import drawn_faces, read_portraits
 from export.torch_graph import TorchGraph
 from models.spec import POSE_DIM
 
-TOLERANCES: Final[Mapping[str, float]] = {"fp32": 2e-3, "fp16": 1e-2, "bf16": 8e-2, "int8": 1e-2}
+TOLERANCES: Final[Mapping[str, float]] = {"fp32": 2e-3, "fp16": 3e-3, "bf16": 2e-2, "int8": 3e-3}
 """Largest accepted RMS error of a tensor, as a share of its own RMS. Cards round float32 products to 19 bits (TF32);
-with int8 only the picture network computes in integers, the steps in fp16."""
+in half precision only products are, and with int8 only the picture network computes in integers."""
 LEAST_PSNR_DB: Final[Mapping[str, float]] = {"fp32": 55.0, "fp16": 45.0, "bf16": 38.0, "int8": 34.0}
 """Of pictures against torch's float32 ones."""
 _NETWORKS: Final = ("apc", "motion", "headpose")
@@ -105,7 +105,8 @@ def verify_steps(bundle: Bundle, device: str, precision: str, steps: int = STEPS
         sizes: dict[str, Any] = {"buckets": (1, _SESSIONS + 1), "capacity": 3 * _SESSIONS}
         exact = DeviceNetwork(TorchGraph(slotted(graph, states)), states, **sizes)
         if device == "torch":
-            tried = DeviceNetwork(TorchGraph(slotted(to_precision(graph, precision), states)), states, **sizes)
+            half = to_precision(graph, precision, products_only=True)
+            tried = DeviceNetwork(TorchGraph(slotted(half, states)), states, **sizes)
         else:
             tried = open_step(device, graph, states, precision=precision, **sizes)
         found[name] = StepParity(precision, steps, _stray(exact, tried, geometry, steps))

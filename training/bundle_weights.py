@@ -65,8 +65,9 @@ class GraphWeights:
     nodes: tuple[onnx.NodeProto, ...]
 
     def weight(self, name: str) -> Float:
-        """A weight in float32."""
-        return weight(self.graph, self.tensors, name)
+        """A weight in float32; one that equals another may be stored as that."""
+        same = {node.output[0]: node.input[0] for node in self.nodes if node.op_type == "Identity"}
+        return weight(self.graph, self.tensors, same.get(name, name))
 
 
 def take_apart(graph: bytes) -> GraphWeights:

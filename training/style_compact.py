@@ -17,8 +17,10 @@ from training.style_sound import Heard
 
 Float = NDArray[np.float32]
 
-DENSE_ELEMENTS: Final = 40_000
+DENSE_ELEMENTS: Final = 12_000
 """Matrices up to this size are stored whole."""
+NARROW: Final = 80
+"""So are those with no more rows or columns than this: the generator's last two layers, which are set anew."""
 _MARGIN: Final = 1.15
 _LARGEST: Final = 127
 
@@ -28,6 +30,11 @@ def factored(delta: Float, rank: int) -> tuple[Float, Float]:
     u, values, vt = np.linalg.svd(delta.astype(np.float64), full_matrices=False)
     root = np.sqrt(values[:rank])
     return (u[:, :rank] * root).astype(np.float32), (root[:, None] * vt[:rank]).astype(np.float32)
+
+
+def kept_whole(shape: tuple[int, ...], rank: int) -> bool:
+    """Whether the change of a weight of this shape is stored as it is, and not in factors."""
+    return len(shape) != 2 or int(np.prod(shape)) <= DENSE_ELEMENTS or min(shape) <= max(rank, NARROW)
 
 
 def compact_changes(
@@ -43,12 +50,11 @@ def compact_changes(
     """
     result = []
     for change in state_changes(parts, state):
-        delta = change.delta
-        if delta.ndim != 2 or delta.size <= DENSE_ELEMENTS or min(delta.shape) <= rank:
-            result.append(FactoredChange(change.tensor, None, delta))
-            continue
-        left, right = factored(delta, rank)
-        result.append(FactoredChange(change.tensor, left, right, _activation(parts, change.tensor, activations)))
+        delta, activation = change.delta, _activation(parts, change.tensor, activations)
+        if kept_whole(delta.shape, rank):
+            result.append(FactoredChange(change.tensor, None, delta, activation))
+        else:
+            result.append(FactoredChange(change.tensor, *factored(delta, rank), activation))
     return result
 
 
@@ -63,10 +69,9 @@ def projected(base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], rank: int
     for name, tensor in tuned.items():
         delta = (tensor - base[name]).detach().cpu()
         matrix = delta.reshape(len(delta), -1) if delta.dim() > 1 else delta
-        if delta.dim() > 1 and delta.is_floating_point() and matrix.numel() > DENSE_ELEMENTS:
-            if min(matrix.shape) > rank and matrix.abs().max() > 0:
-                left, right = factored(matrix.numpy(), rank)
-                delta = torch.from_numpy(left @ right).reshape(delta.shape)
+        if delta.is_floating_point() and not kept_whole(tuple(matrix.shape), rank) and matrix.abs().max() > 0:
+            left, right = factored(matrix.numpy(), rank)
+            delta = torch.from_numpy(left @ right).reshape(delta.shape)
         result[name] = base[name] + delta if delta.is_floating_point() else tensor
     return result
 

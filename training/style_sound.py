@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.artefacts.bundle import Bundle
 from engine.stages.log_mel import log_mel
 from engine.stages.silence import SilenceGate
+from engine.stages.style_mix import pole_keep
 from models.apc import ApcEncoder
 from models.headpose import HeadPoseNet
 from models.motion import MotionGenerator
@@ -89,13 +90,33 @@ class Ear:
         return Heard(pairs, raw[1::MELS_PER_MOTION][:frames].clone(), _speaking(mel, frames))
 
     @torch.no_grad()
-    def move(self, heard: Heard, motion: MotionGenerator | None = None) -> NDArray[np.float32]:
-        """The motion of a recording at the full lookahead, without gate: float32 (n, 123) fu."""
+    def move(self, heard: Heard, motion: MotionGenerator | None = None, smoothing: float = 0.0) -> NDArray[np.float32]:
+        """The motion of a recording at the full lookahead, without gate: float32 (n, 123) fu.
+
+        Args:
+            heard: The recording.
+            motion: The generator; the bundle's if None.
+            smoothing: Time constant in frames of the poles that its motion goes through.
+        """
         network = motion or self.motion
         hidden, cell = network.init_state(1)
         output, _, _ = network(heard.pairs[None], torch.tensor([MAX_LOOKAHEAD]), hidden, cell)
-        moved = output[0, MAX_LOOKAHEAD:] * self.scale + self.mean
+        moved = smoothed_motion(output[0], smoothing)[MAX_LOOKAHEAD:] * self.scale + self.mean
         return np.asarray(moved.reshape(-1, MOTION_DIM).numpy(), np.float32)
+
+
+def smoothed_motion(motion: Tensor, frames: float) -> Tensor:
+    """Motion (..., n, width) through the two poles of the engine's smoothing, from its first frame on."""
+    keep = pole_keep(frames)
+    if not keep:
+        return motion
+    # The answer of two equal poles to a single frame: (1 - keep)^2 (k + 1) keep^k after k frames.
+    ages = torch.arange(motion.shape[-2], device=motion.device)
+    answer = (1 - keep) ** 2 * (ages + 1) * keep ** ages.to(motion.dtype)
+    matrix = torch.where(ages[:, None] >= ages, answer[(ages[:, None] - ages).clamp(min=0)], 0.0)
+    # Before the first frame it was as it is there.
+    held = 1 - matrix.sum(1, keepdim=True)
+    return matrix @ motion + held * motion[..., :1, :]
 
 
 def speech_sample(seconds: float, seed: int) -> list[NDArray[np.float32]]:

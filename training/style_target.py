@@ -2,8 +2,9 @@
 
 The bundle's own motion for that sound, in sync with it, is moved towards the manner of the reference:
 
-1. Mouth: the linear map nearest to none that gives the base's displacements the second moments of the reference's
-   (optimal transport between Gaussians). Rest stays rest, and what opened the mouth still opens it.
+1. Mouth: the affine map nearest to none that gives the base's displacements the mean and the spread of the reference's
+   (optimal transport between Gaussians). What opened the mouth still opens it, and lips that meet in the reference
+   meet. In silence the engine brings the mouth to rest by itself.
 2. Eyes and brows: how far the brows go up and down. Lids that close are not motion of this network but of the engine's
    liveliness; they are left out.
 3. Rhythm: along the principal axes of the mouth, each band of frequencies gets the energy that it has in the
@@ -24,11 +25,11 @@ Float = NDArray[np.float32]
 _AXES: Final = 10
 _GAINS: Final = (0.25, 3.0)
 """Least and largest eigenvalue of the map: what lies beyond is noise of one of the two clips."""
-_BROW_GAINS: Final = (0.3, 4.0)
+_BROW_GAINS: Final = (0.2, 2.5)
 _REGULARISATION: Final = 3e-3
 """Share of the mean variance that is added to a second moment."""
 _BAND_HZ: Final = (0.0, 0.4, 0.8, 1.5, 2.5, 4.0, 6.0, 9.0)
-_BAND_GAINS: Final = (0.5, 1.8)
+_BAND_GAINS: Final = (0.4, 1.3)
 _RHYTHM_AXES: Final = 5
 _SHUT_PERCENTILE: Final = 3.0
 _TOGETHER: Final = 0.004
@@ -47,17 +48,19 @@ class StyleMap:
 
     Attributes:
         matrix: float64 (123, 123), on displacements.
+        offset: float64 (123,) fu.
         axes: float64 (60, k), principal axes of the mouth in the style.
         gains: float64 (k, bands), on the amplitude of each band of ``_BAND_HZ``.
     """
 
     matrix: F64
+    offset: F64
     axes: F64
     gains: F64
 
     def apply(self, motion: Float, *, rhythm: bool = True) -> Float:
         """The style's motion, float32 (n, 123) fu, for the bundle's own, (n, 123), of one recording."""
-        moved = motion.astype(np.float64) @ self.matrix.T
+        moved = motion.astype(np.float64) @ self.matrix.T + self.offset
         if rhythm and len(moved) > 1:
             mouth = moved[:, MOUTH_COLUMNS]
             along = mouth @ self.axes
@@ -79,17 +82,18 @@ def learn_map(base: Float, reference: Float, brows: NDArray[np.floating], comple
         brows: (m, 10, 3) fu, displacements of the reference's brows.
         completion: float32 (204, 123), the bundle's.
     """
-    matrix = np.eye(MOTION_DIM)
-    mouths = base[:, MOUTH_COLUMNS].astype(np.float64), reference[:, MOUTH_COLUMNS].astype(np.float64)
-    matrix[MOUTH_COLUMNS, MOUTH_COLUMNS] = transport(*mouths)
+    matrix, offset = mouth_map(base, reference)
     rows = np.arange(3 * BROWS.start, 3 * BROWS.stop)
     lifts = (base @ completion[rows].T).reshape(-1, 10, 3)[:, :, 1].mean(1), brows[:, :, 1].mean(1)
-    spread = [float(np.subtract(*np.percentile(lift, (90, 10)))) for lift in lifts]
+    # Brows that stay up for a phrase have a range, but no such speed: the smaller of the two ratios.
+    ranges = [float(np.subtract(*np.percentile(lift, (90, 10)))) for lift in lifts]
+    speeds = [float(np.abs(np.diff(lift)).mean()) for lift in lifts]
+    ratio = min(values[1] / max(values[0], 1e-9) for values in (ranges, speeds))
     eyes = np.arange(MOTION_DIM)[_EYE_COLUMNS]
-    matrix[eyes, eyes] = np.clip(spread[1] / max(spread[0], 1e-6), *_BROW_GAINS)
-    moved = mouths[0] @ matrix[MOUTH_COLUMNS, MOUTH_COLUMNS].T
-    axes = np.linalg.svd(moved, full_matrices=False)[2][:_RHYTHM_AXES].T
-    return StyleMap(matrix, axes, band_gains(moved @ axes, mouths[1] @ axes))
+    matrix[eyes, eyes] = np.clip(ratio, *_BROW_GAINS)
+    moved = (base @ matrix.T + offset)[:, MOUTH_COLUMNS]
+    axes = np.linalg.svd(moved - moved.mean(0), full_matrices=False)[2][:_RHYTHM_AXES].T
+    return StyleMap(matrix, offset, axes, band_gains(moved @ axes, reference[:, MOUTH_COLUMNS] @ axes))
 
 
 def transport(base: F64, reference: F64) -> F64:
@@ -121,11 +125,11 @@ def transport(base: F64, reference: F64) -> F64:
     return np.asarray(np.eye(len(axes)) + axes @ (small - np.eye(len(small))) @ axes.T, np.float64)
 
 
-def correction(made: Float, wanted: Float) -> tuple[F64, F64]:
-    """What brings a tuned generator's motion to the reference's spread and usual shape: regression shrinks both.
+def mouth_map(made: Float, wanted: Float) -> tuple[F64, F64]:
+    """What brings mouths to the reference's spread and usual shape.
 
     Args:
-        made: float32 (n, 123) fu, its motion while somebody speaks.
+        made: float32 (n, 123) fu, motion while somebody speaks.
         wanted: float32 (m, 123) fu, the reference's.
 
     Returns:
@@ -162,6 +166,7 @@ def band_gains(base: F64, reference: F64) -> F64:
     Returns:
         float64 (k, bands).
     """
+    assert base.shape[1] == reference.shape[1]
     shares = []
     for motion in (base, reference):
         power = np.abs(np.fft.rfft(motion - motion.mean(0), axis=0)) ** 2 / len(motion)
@@ -169,9 +174,9 @@ def band_gains(base: F64, reference: F64) -> F64:
         energy = np.stack([power[band == number].sum(0) / len(motion) for number in range(len(_BAND_HZ))], 1)
         shares.append(energy / np.maximum(energy.sum(1, keepdims=True), 1e-20) + 1e-3)
     gains = np.clip(np.sqrt(shares[1] / shares[0]), *_BAND_GAINS)
-    # What is left after clipping must not be louder or fainter on the whole.
+    # What is left after clipping must not be louder on the whole.
     kept = np.sqrt((shares[0] * gains**2).sum(1, keepdims=True) / shares[0].sum(1, keepdims=True))
-    return np.asarray(gains / kept, np.float64)
+    return np.asarray(gains / np.maximum(kept, 1), np.float64)
 
 
 def seen_mouth(reference: Float, base: Float) -> Float:

@@ -16,7 +16,7 @@ is sampled. Blinks, shut eyes and gaze are statistics.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -27,22 +27,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from engine.artefacts.bundle import Bundle
-from engine.artefacts.style import Style, StyleLife, StyleManifest, StylePose, bundle_digest, make_style
+from engine.artefacts.style import Style, StyleLife, StyleManifest, StyleMotion, StylePose, bundle_digest, make_style
 from engine.artefacts.style_arrays import StyleArrays
 from engine.errors import MissingExtraError
 from models.headpose import HeadPoseNet
-from models.spec import BROWS, EYES, MOTION_DIM, MOTION_HZ
+from models.spec import BROWS, EYES, LANDMARKS, MOTION_HZ
 from models.style_transfer import StyleTransferNet
 from training.bundle_weights import take_apart
 from training.corpus.media import read_audio
 from training.reference_motion import ReferenceMotion
 from training.style_compact import compact_changes, motion_activations, projected
 from training.style_head import POSE_CAPS, HeadStudio, scale_poses, take_head_apart, tune_headpose
+from training.style_life import learn_life
 from training.style_motion import StyledMotion, styled_motion
 from training.style_sound import Ear, concatenated, speech_sample
 from training.style_stats import Figures, lip_opening, measure_figures
-from training.style_target import StyleMap, correction, learn_map, moving_points, seen_mouth
-from training.style_tune import Course, Lesson, refit_last_layers, set_last_layer, tune_motion
+from training.style_sync import Sync, measure_sync
+from training.style_target import StyleMap, learn_map, mouth_map, moving_points, seen_mouth
+from training.style_tune import Course, LastLayers, Lesson, set_last_layer, tune_motion
 
 Float = NDArray[np.float32]
 Progress = Callable[[str, float], None]
@@ -50,10 +52,10 @@ Progress = Callable[[str, float], None]
 STEPS_PER_EPOCH: Final = 16
 EPOCHS: Final = 5
 PAPER_RATE: Final = 1e-7
-IN_SYNC_R: Final = 0.2
-"""Correlation of predicted and measured lips from which sound counts as the clip's own."""
-MAX_LAG_S: Final = 0.12
-_HIGH_PASS_S: Final = 0.8
+SMOOTHINGS: Final = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
+"""Time constants in frames that the motion's smoothing may have."""
+_BROW_REST: Final = 0.05
+"""fu, further no style holds the brows."""
 _SAMPLED_S: Final = 40
 """Seconds of head motion that are drawn to measure it."""
 _SCALES: Final = (0.2, 12.0)
@@ -67,9 +69,9 @@ class StyleSettings(BaseModel):
 
     name: str = Field(default="style", min_length=1, max_length=100)
     preset: Literal["paper", "strong"] = "strong"
-    steps: int = Field(default=40, ge=1, le=20_000, description="of the motion generator with the preset strong")
-    head_steps: int = Field(default=60, ge=0, le=20_000, description="of the head-pose generator with the preset strong")
-    rate: float = Field(default=2e-4, gt=0, le=1e-2, description="learning rate with the preset strong")
+    steps: int = Field(default=40, ge=1, le=20_000, description="of the motion generator (strong)")
+    head_steps: int = Field(default=60, ge=0, le=20_000, description="of the head-pose generator (strong)")
+    rate: float = Field(default=2e-4, gt=0, le=1e-2, description="learning rate (strong)")
     head_rate: float = Field(default=4e-4, gt=0, le=1e-2)
     speech_s: float = Field(default=90.0, ge=5, le=7200, description="synthesised speech to learn with")
     batch: int = Field(default=6, ge=1, le=256)
@@ -77,24 +79,6 @@ class StyleSettings(BaseModel):
     head_rank: int = Field(default=6, ge=1, le=64)
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves torch's choice")
-
-
-@dataclass(frozen=True)
-class Sync:
-    """Whether a clip's sound belongs to its lips.
-
-    Attributes:
-        r: Correlation of predicted and measured opening, high-passed, at ``lag_s``.
-        lag_s: By how much the lips are later than the sound predicts.
-    """
-
-    r: float
-    lag_s: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the sound can teach lips."""
-        return self.r >= IN_SYNC_R and abs(self.lag_s) <= MAX_LAG_S
 
 
 @dataclass(frozen=True)
@@ -165,20 +149,6 @@ def transfer(
     return Transfer(style, work.figures, before, after, neutral, styled, work.sync, losses, tuple(work.notes))
 
 
-def measure_sync(predicted: Float, measured: Float) -> Sync:
-    """Hold the opening that the bundle predicts from a sound against the measured one, both (n,) at 60 Hz."""
-    first, second = _high_passed(predicted), _high_passed(measured)
-    reach = MOTION_HZ // 2
-    best = Sync(-1.0, 0.0)
-    for lag in range(-reach, reach + 1):
-        a, b = first[max(0, -lag) : len(first) - max(0, lag)], second[max(0, lag) : len(second) - max(0, -lag)]
-        size = float(a.std() * b.std())
-        r = float(((a - a.mean()) * (b - b.mean())).mean() / size) if size > 1e-12 else 0.0
-        if r > best.r:
-            best = Sync(r, lag / MOTION_HZ)
-    return best
-
-
 class _Work:
     """One transfer on its way."""
 
@@ -199,6 +169,7 @@ class _Work:
                 f"The clip's sound does not go with its lips (r {self.sync.r:.2f} at {1000 * self.sync.lag_s:.0f} ms), "
                 "so that it teaches only how they move and not when."
             )
+        self.smoothing = 0.0
         self.tuned_motion = copy.deepcopy(self.ear.motion)
         self.tuned_headpose = copy.deepcopy(self.ear.headpose)
         self.parts = {name: take_apart(bundle.graphs[name]) for name in ("motion", "headpose")}
@@ -217,15 +188,15 @@ class _Work:
         base = {name: tensor.clone() for name, tensor in self.tuned_motion.state_dict().items()}
         lessons, style_map = self._lessons(strong)
         if strong:
-            self._follow(style_map.matrix, np.zeros(MOTION_DIM))
-            self.progress("fitting the last layers", 0.0)
-            refit_last_layers(self.tuned_motion, lessons, self.ear.scale, self.ear.mean)
+            self._follow(style_map.matrix, style_map.offset)
+            self._fit(lessons)
             course = Course(
                 first_steps=max(1, settings.steps // 6),
                 steps=settings.steps,
                 rate=settings.rate,
                 style_rate=1e-4,
                 batch=settings.batch,
+                smoothing=self.smoothing,
             )
         else:
             course = Course(STEPS_PER_EPOCH, EPOCHS * STEPS_PER_EPOCH, rate=PAPER_RATE, batch=settings.batch)
@@ -240,12 +211,31 @@ class _Work:
         )
         self.tuned_motion.load_state_dict(projected(base, self.tuned_motion.state_dict(), settings.motion_rank))
         if strong:
-            # What it makes now of the sound that the reference was held against from the start.
-            sounds = [self.own] if self.own is not None and self.in_sync else self.speech
-            made = [self.ear.move(heard, self.tuned_motion) for heard in sounds]
-            made_speaking = concatenated(made, [heard.speaking for heard in sounds])
-            self._follow(*correction(made_speaking, self._wanted[self._reference_speaking()]))
+            self._follow(*mouth_map(self._made(), self._wanted[self._reference_speaking()]))
         return losses
+
+    def _fit(self, lessons: list[Lesson]) -> None:
+        """Fit the last layers, with the smoothing that makes the lips as fast as the reference's."""
+        wanted = self._wanted[self._reference_speaking()]
+        speed, least, best = _lip_speed(self._opening(wanted)), np.inf, (0.0, self.tuned_motion.state_dict())
+        layers = LastLayers(self.tuned_motion, lessons, self.ear.scale, self.ear.mean)
+        for number, self.smoothing in enumerate(SMOOTHINGS):
+            self.progress("fitting the last layers", number / len(SMOOTHINGS))
+            layers.fit(self.smoothing)
+            made = self._made()
+            matrix, offset = mouth_map(made, wanted)
+            miss = abs(float(np.log(_lip_speed(self._opening(np.float32(made @ matrix.T + offset))) / speed)))
+            if miss >= least:
+                break
+            least, best = miss, (self.smoothing, copy.deepcopy(self.tuned_motion.state_dict()))
+        self.smoothing = best[0]
+        self.tuned_motion.load_state_dict(best[1])
+
+    def _made(self) -> Float:
+        """What the tuned generator makes of the sound that the reference is held against, float32 (n, 123) fu."""
+        sounds = [self.own] if self.own is not None and self.in_sync else self.speech
+        made = [self.ear.move(heard, self.tuned_motion, self.smoothing) for heard in sounds]
+        return concatenated(made, [heard.speaking for heard in sounds])
 
     def _follow(self, matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
         set_last_layer(self.tuned_motion, matrix, offset, self.ear.scale, self.ear.mean)
@@ -295,21 +285,9 @@ class _Work:
             )
 
     def life(self) -> tuple[StyleLife, StyledMotion]:
-        """Blinks, lids and gaze of the reference against the bundle's; and the bundle's motion."""
+        """Blinks, lids and gaze of the reference; and the bundle's own motion."""
         neutral = styled_motion(self.bundle, None, self.sound, seed=self.settings.seed)
-        usual = measure_figures(neutral.displacement, neutral.pose, neutral.closure)
-        awake = max(0.1, 1 - self.figures.shut_share)
-        blinks = self.figures.blinks_a_minute / awake / max(usual.blinks_a_minute, 4.0)
-        looks = self.reference.gaze[self.reference.closure < 0.3]
-        spread = 1.0
-        if len(looks) > MOTION_HZ and float(np.abs(looks).max()) > 0:
-            spread = float(np.sqrt(looks.var(0).sum() / max(neutral.gaze.var(0).sum(), 1e-6)))
-        return StyleLife(
-            blink_rate=float(np.clip(blinks, 0.25, 4)),
-            gaze_spread=float(np.clip(spread, 0.5, 2)),
-            shut_share=float(np.clip(self.figures.shut_share, 0, 0.95)) if self.figures.shut_share > 0.08 else 0.0,
-            shut_time=float(np.clip(self.figures.shut_s, 0.3, 20)) if self.figures.shut_s else 1.5,
-        ), neutral
+        return learn_life(self.reference, self._reference_speaking(), neutral.activity), neutral
 
     def style(self, pose: StylePose, life: StyleLife) -> Style:
         """Put the style together."""
@@ -324,16 +302,15 @@ class _Work:
                 self.parts["headpose"], self.tuned_headpose.state_dict(), settings.head_rank, {}
             ),
         }
-        arrays = StyleArrays(changes)
-        images = list[NDArray[np.uint8]]()
+        arrays, images = StyleArrays(changes, self._rest()), list[NDArray[np.uint8]]()
         if references is not None:
-            arrays = StyleArrays(changes, reference_landmarks=references.landmarks)
-            images = list(references.images)
+            arrays, images = replace(arrays, reference_landmarks=references.landmarks), list(references.images)
         manifest = StyleManifest(
             name=settings.name,
             bundle_sha256=bundle_digest(self.bundle),
             pose=pose,
             life=life,
+            motion=StyleMotion(smoothing_frames=self.smoothing),
             figures={f"clip_{name}": round(value, 5) for name, value in self.figures.named().items()},
             provenance={
                 "clip": f"{self.reference.seconds:.1f} s",
@@ -344,6 +321,15 @@ class _Work:
             },
         )
         return make_style(manifest, arrays, images)
+
+    def _rest(self) -> Float:
+        """The resting expression, float32 (68, 3) fu: brows as they are held while the reference speaks."""
+        rest = np.zeros((LANDMARKS, 3), np.float32)
+        if self.settings.preset == "strong":
+            own = self.reference.displacement[self._reference_speaking()][:, BROWS].mean(0)
+            made = (self._made() @ self.bundle.completion.T).reshape(-1, LANDMARKS, 3)[:, BROWS].mean(0)
+            rest[BROWS, 1] = np.clip((own - made)[:, 1], -_BROW_REST, _BROW_REST)
+        return rest
 
     def _speech(self) -> list[Float]:
         try:
@@ -405,7 +391,6 @@ class _Work:
         return heard.repeat(-(-frames // len(heard)), 1)[:frames]
 
 
-def _high_passed(curve: Float) -> NDArray[np.float64]:
-    half = round(_HIGH_PASS_S * MOTION_HZ / 2)
-    padded = np.pad(curve.astype(np.float64), (half, half), mode="edge")
-    return np.asarray(curve - np.convolve(padded, np.ones(2 * half + 1) / (2 * half + 1), "valid"), np.float64)
+def _lip_speed(opening: Float) -> float:
+    """Mean speed of an opening, fu a frame."""
+    return max(1e-6, float(np.abs(np.diff(opening)).mean()))

@@ -14,7 +14,7 @@ from models.spec import MAX_LOOKAHEAD, MOTION_DIM
 from models.style_transfer import StyleTransferNet
 from training.motion_loss import DISPLACEMENT_SCALE, motion_loss
 from training.style_loss import transfer_loss
-from training.style_sound import Heard
+from training.style_sound import Heard, smoothed_motion
 
 Float = NDArray[np.float32]
 Report = Callable[[float, float], None]
@@ -54,6 +54,7 @@ class Course:
         style_rate: Of the style transfer network afterwards; None as ``rate``.
         batch: Stretches a step.
         frames: Motion frames a stretch.
+        smoothing: Time constant in frames of the poles that the motion goes through afterwards.
     """
 
     first_steps: int
@@ -63,6 +64,7 @@ class Course:
     style_rate: float | None = None
     batch: int = 8
     frames: int = 240
+    smoothing: float = 0.0
 
     def cosine(self, step: int) -> float:
         """Cosine annealing: the factor on the rates in step ``step`` of those in which everything learns."""
@@ -134,6 +136,7 @@ def _motion_losses(
     pairs, lookahead, targets, sources = (torch.stack(part) for part in zip(*drawn, strict=True))
     hidden, cell = motion.init_state(course.batch)
     moved, _, _ = motion(pairs, lookahead, hidden, cell)
+    moved = smoothed_motion(moved, course.smoothing)
     moved, targets, sources = moved[:, WARM_FRAMES:], targets[:, WARM_FRAMES:], sources[:, WARM_FRAMES:]
     loss = motion_loss(moved, targets)["motion"]
     gamma = torch.from_numpy(rng.random(sources.shape[:2]).astype(np.float32))
@@ -161,49 +164,60 @@ def _stretch(lesson: Lesson, frames: int, rng: np.random.Generator) -> tuple[Ten
     return pairs, torch.tensor(lookahead), wanted, shown
 
 
-@torch.no_grad()
-def refit_last_layers(
-    motion: MotionGenerator, lessons: Sequence[Lesson], scale: float, mean: Tensor, strength: float = 3e-3
-) -> None:
-    """Fit the last two layers, which are linear, to the lessons at once: ridge regression about what they are.
+class LastLayers:
+    """The last two layers of a generator, which are linear, to be fitted to lessons at once: ridge regression."""
 
-    Args:
-        motion: The generator; what its last two layers hear stays as it is.
-        lessons: What to learn; each counts as much as its weight, whatever its length.
-        scale: fu per unit of the generator's output.
-        mean: float32 (123,) fu, added to it.
-        strength: Of the pull to what the layers are, against the mean energy of what they hear.
-    """
-    inner, outer = motion.mlp[-2], motion.mlp[-1]
-    assert isinstance(inner, nn.Linear) and isinstance(outer, nn.Linear)
-    weight = outer.weight @ inner.weight
-    bias = outer.weight @ inner.bias + outer.bias
-    width = inner.in_features + 1
-    gram, moment = torch.zeros(width, width, dtype=torch.float64), torch.zeros(width, MOTION_DIM, dtype=torch.float64)
-    caught: list[Tensor] = []
-    handle = inner.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0][0]))
-    for lesson in lessons:
-        target = (torch.from_numpy(lesson.target) - mean) / scale
-        for lookahead in REFIT_LOOKAHEADS:
-            caught.clear()
-            motion(lesson.heard.pairs[None], torch.tensor([lookahead]), *motion.init_state(1))
-            heard = caught[0][lookahead : lookahead + len(target)].double()
-            heard, wanted = heard[WARM_FRAMES:], target[WARM_FRAMES : len(heard)].double()
-            missing = wanted - (heard @ weight.T.double() + bias.double())
-            full = torch.cat([heard, torch.ones(len(heard), 1, dtype=torch.float64)], dim=1)
-            share = lesson.weight / max(1, len(full))
-            gram += share * full.T @ full
-            moment += share * full.T @ missing
-    handle.remove()
-    gram += strength * gram.diagonal().mean() * torch.eye(width, dtype=torch.float64)
-    change = torch.linalg.solve(gram, moment).T.float()
-    weight, bias = weight + change[:, :-1], bias + change[:, -1]
-    u, values, vt = torch.linalg.svd(weight, full_matrices=False)
-    rank, root = inner.out_features, values.sqrt()
-    outer.weight.copy_((u * root)[:, :rank])
-    inner.weight.copy_((root[:, None] * vt)[:rank])
-    outer.bias.copy_(bias)
-    inner.bias.zero_()
+    @torch.no_grad()
+    def __init__(self, motion: MotionGenerator, lessons: Sequence[Lesson], scale: float, mean: Tensor) -> None:
+        """Listen to the lessons.
+
+        Args:
+            motion: The generator; what its last two layers hear stays as it is.
+            lessons: What to learn; each counts as much as its weight, whatever its length.
+            scale: fu per unit of the generator's output.
+            mean: float32 (123,) fu, added to it.
+        """
+        inner, outer = motion.mlp[-2], motion.mlp[-1]
+        assert isinstance(inner, nn.Linear) and isinstance(outer, nn.Linear)
+        self._inner, self._outer = inner, outer
+        self._weight = outer.weight @ inner.weight
+        self._bias = outer.weight @ inner.bias + outer.bias
+        self._heard: list[tuple[Tensor, Tensor, int, float]] = []
+        caught: list[Tensor] = []
+        handle = inner.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0][0]))
+        for lesson in lessons:
+            target = (torch.from_numpy(lesson.target) - mean) / scale
+            for lookahead in REFIT_LOOKAHEADS:
+                motion(lesson.heard.pairs[None], torch.tensor([lookahead]), *motion.init_state(1))
+                self._heard.append((caught.pop(), target, lookahead, lesson.weight))
+        handle.remove()
+
+    @torch.no_grad()
+    def fit(self, smoothing: float = 0.0, strength: float = 2e-2) -> None:
+        """Set the layers.
+
+        Args:
+            smoothing: Time constant in frames of the poles that the motion goes through afterwards.
+            strength: Of the pull to what the layers were, against the mean energy of what they hear.
+        """
+        width = self._inner.in_features + 1
+        gram, moment = torch.zeros(width, width), torch.zeros(width, MOTION_DIM)
+        for caught, target, lookahead, weight in self._heard:
+            # Smoothing and linear layers may change places.
+            heard = smoothed_motion(caught, smoothing)[lookahead : lookahead + len(target)]
+            missing = (target[: len(heard)] - (heard @ self._weight.T + self._bias))[WARM_FRAMES:]
+            full = torch.cat([heard, torch.ones(len(heard), 1)], dim=1)[WARM_FRAMES:]
+            gram += weight / max(1, len(full)) * full.T @ full
+            moment += weight / max(1, len(full)) * full.T @ missing
+        gram, moment = gram.double(), moment.double()
+        gram += strength * gram.diagonal().mean() * torch.eye(width, dtype=torch.float64)
+        change = torch.linalg.solve(gram, moment).T.float()
+        u, values, vt = torch.linalg.svd(self._weight + change[:, :-1], full_matrices=False)
+        rank, root = self._inner.out_features, values.sqrt()
+        self._outer.weight.copy_((u * root)[:, :rank])
+        self._inner.weight.copy_((root[:, None] * vt)[:rank])
+        self._outer.bias.copy_(self._bias + change[:, -1])
+        self._inner.bias.zero_()
 
 
 def set_last_layer(

@@ -115,6 +115,17 @@ class StyleLife(_Model):
     shut_time: float = Field(default=1.5, ge=0.3, le=20)
 
 
+class StyleMotion(_Model):
+    """How the motion of mouth and eyes is drawn.
+
+    Attributes:
+        smoothing_frames: Time constant of each of the two causal poles that it goes through; 0 for none. The networks
+            are trained to speak so much earlier, as far as the lookahead lets them.
+    """
+
+    smoothing_frames: float = Field(default=0.0, ge=0, le=10)
+
+
 class StyleManifest(_Model):
     """All that a style says about itself."""
 
@@ -125,6 +136,7 @@ class StyleManifest(_Model):
     """``bundle_digest`` of the bundle that it was learned on."""
     pose: StylePose
     life: StyleLife = StyleLife()
+    motion: StyleMotion = StyleMotion()
     figures: dict[str, float] = {}
     """What was measured of the clip and of the result when the style was made; nothing reads it but people."""
     provenance: dict[str, str] = {}

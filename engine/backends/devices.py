@@ -119,9 +119,10 @@ def choose(device: str, machine: Machine) -> Choice:
     """
     if device not in DEVICES:
         raise ConfigError(f"A device is one of {', '.join(DEVICES)}, not {device!r}.")
+    if not machine.cards:
+        reason = None if device == "auto" else missing(device, machine)
+        return Choice("cpu", () if reason is None else (reason, "So cpu is used."))
     if device == "auto":
-        if not machine.cards:
-            return Choice("cpu")
         return _first(_AUTO, machine)
     return _first((device, *_NEXT[device]), machine)
 

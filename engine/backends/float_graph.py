@@ -59,8 +59,12 @@ def to_floats(graph: bytes) -> bytes:
             quantised = constants.get(node.input[0])
             if quantised is not None:
                 floats[node.output[0]] = _dequantised(node, quantised, constants)
+                continue
+            whole = makers[node.input[0]]
+            if _cuts_off(whole, constants):
+                nodes.append(onnx.helper.make_node("Relu", [whole.input[0]], [node.output[0]]))
             else:
-                same[node.output[0]] = makers[node.input[0]].input[0]
+                same[node.output[0]] = whole.input[0]
             continue
         stored = constants.get(node.input[0]) if node.op_type == "Cast" else None
         if stored is not None and stored.dtype == np.float16:
@@ -93,6 +97,15 @@ def _dequantised(node: Any, values: np.ndarray[Any, Any], constants: dict[str, A
     shift = 0 if zero is None else zero.astype(np.float32).reshape(shape if zero.ndim else [1] * values.ndim)
     weights: np.ndarray[Any, Any] = ((values.astype(np.float32) - shift) * scale.reshape(shape)).astype(np.float32)
     return weights
+
+
+def _cuts_off(node: Any, constants: dict[str, Any]) -> bool:
+    """Whether a QuantizeLinear has nothing below zero: it then stands for the ReLU before it, which was left out."""
+    zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+    if zero is None:
+        # Without one it is the zero of bytes.
+        return True
+    return bool((zero == np.iinfo(zero.dtype).min).all())
 
 
 def _rename(nodes: list[Any], same: dict[str, str]) -> None:

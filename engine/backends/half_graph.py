@@ -1,8 +1,9 @@
 """A float graph in half precision: every tensor within it fp16 or bf16, its ends as they were.
 
 TensorRT computes in the types that a graph has, so the precision is written into the graph. fp16 has eleven bits and a
-range of 65504, bf16 eight bits and float32's range. What comes in and goes out stays float32 or bytes, so states that
-are fed back are kept in full. Needs the ``onnx`` package.
+range of 65504, bf16 eight bits and float32's range. What comes in and goes out stays float32 or bytes. Steps that feed
+their state back have their products in half precision alone: what is added up over hundreds of steps is kept in full.
+Needs the ``onnx`` package.
 """
 
 from typing import Any, Literal, get_args
@@ -19,12 +20,13 @@ _SINGLE = ("Softplus",)
 """Operators that compute in float32 whatever surrounds them: exponentials of what may be large."""
 
 
-def to_precision(graph: bytes, precision: str) -> bytes:
+def to_precision(graph: bytes, precision: str, *, products_only: bool = False) -> bytes:
     """A float graph in one of the precisions that a graph can be written in without more.
 
     Args:
         graph: ONNX, in float32 arithmetic.
         precision: fp32, fp16 or bf16.
+        products_only: Whether all but its matrix products stays in float32.
 
     Raises:
         ConfigError: It is none of them.
@@ -34,7 +36,8 @@ def to_precision(graph: bytes, precision: str) -> bytes:
         return graph
     if precision not in get_args(Half):
         raise ConfigError(f"A graph is written in fp32, fp16 or bf16, not {precision!r}; int8 is made by mien export.")
-    return _Halves(graph, precision).write()
+    halves = _Halves(graph, precision)
+    return halves.write_products() if products_only else halves.write()
 
 
 class _Halves:
@@ -70,6 +73,36 @@ class _Halves:
         del self._graph.value_info[:]
         # Opset 17 names bf16 for few operators, though what runs these graphs takes it for all: types are not checked.
         self._onnx.checker.check_model(self._model, full_check=self._kind == self._onnx.TensorProto.FLOAT16)
+        return bytes(self._model.SerializeToString())
+
+    def write_products(self) -> bytes:
+        """The graph with its matrix products in the new type, between casts."""
+        make, nodes, narrow = self._onnx.helper.make_node, list[Any](), dict[str, str]()
+        weights = {tensor.name: tensor for tensor in self._graph.initializer}
+        for node in self._graph.node:
+            if node.op_type != "MatMul":
+                nodes.append(node)
+                continue
+            taken = []
+            for name in node.input:
+                if name not in narrow:
+                    narrow[name] = f"{name}.half"
+                    if name in weights:
+                        half = self._halved(weights[name])
+                        half.name = narrow[name]
+                        self._graph.initializer.append(half)
+                    else:
+                        nodes.append(make("Cast", [name], [narrow[name]], to=self._kind))
+                taken.append(narrow[name])
+            product = node.output[0]
+            nodes.append(make("MatMul", taken, [f"{product}.half"]))
+            nodes.append(make("Cast", [f"{product}.half"], [product], to=self._float))
+        self._set_nodes(nodes)
+        used = {name for node in self._graph.node for name in node.input}
+        kept = [tensor for tensor in self._graph.initializer if tensor.name in used]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+        self._onnx.checker.check_model(self._model, full_check=True)
         return bytes(self._model.SerializeToString())
 
     def _halve_constants(self) -> None:

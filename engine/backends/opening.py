@@ -18,12 +18,12 @@ from engine.backends.engine_cache import Recipe, cache_folder, engine_key, graph
 from engine.backends.float_graph import to_floats
 from engine.backends.graph_ends import ends_of
 from engine.backends.half_graph import to_precision
-from engine.backends.ort_graph import OrtGraph, cuda_provider, tensorrt_provider
+from engine.backends.ort_graph import OrtGraph, Provider, cuda_provider, tensorrt_provider
 from engine.backends.profiles import Lengths, as_options, batches_of, profile
 from engine.backends.slotted import BOUND, PLACES, slotted
 from engine.backends.tensorrt_build import engine_for, library_versions
 from engine.backends.tensorrt_graph import TensorRtGraph
-from engine.errors import ConfigError, MissingExtraError
+from engine.errors import ArtefactError, ConfigError, MissingExtraError
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def open_graph(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
             )
         return OrtGraph(graph)
     if device == "cuda":
-        return OrtGraph(graph, cuda_provider(cuda_graphs=wanted.cuda_graphs), cuda_graphs=wanted.cuda_graphs)
+        return _recorded(graph, wanted, lambda recorded: cuda_provider(cuda_graphs=recorded))
     if device in ("tensorrt", "native-tensorrt"):
         return _open_tensorrt(device, graph, wanted)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
@@ -92,8 +92,24 @@ def _open_tensorrt(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
         plan = engine_for(graph, shapes, wanted.precision, card, wanted.cache)
         return TensorRtGraph(plan, free={**ends.inputs, **ends.outputs})
     key = engine_key(Recipe(graph_digest(graph), wanted.precision, batches), card, library_versions())
-    options = tensorrt_provider(str(wanted.cache), key, shapes=as_options(shapes), cuda_graphs=wanted.cuda_graphs)
-    return OrtGraph(graph, options, cuda_graphs=wanted.cuda_graphs)
+    cache, sizes = str(wanted.cache), as_options(shapes)
+    return _recorded(graph, wanted, lambda recorded: tensorrt_provider(cache, key, shapes=sizes, cuda_graphs=recorded))
+
+
+def _recorded(graph: bytes, wanted: Wanted, provider: Callable[[bool], list[Provider]]) -> OrtGraph:
+    """A graph whose calls are recorded where that is wanted and onnxruntime can; else one whose calls are not.
+
+    Raises:
+        ArtefactError: It cannot be loaded in either way.
+        MissingExtraError: A library is missing.
+    """
+    if wanted.cuda_graphs:
+        try:
+            return OrtGraph(graph, provider(True), cuda_graphs=True)
+        except ArtefactError as error:
+            # It refuses graphs of which it would run a node on the processor.
+            logger.warning("Calls are not recorded (%s): each is asked for anew.", error.__cause__)
+    return OrtGraph(graph, provider(False))
 
 
 def _card() -> Card:
@@ -125,7 +141,7 @@ def open_step(
         buckets: Sizes of batches, rising.
         capacity: Places for states.
         bound: Places for what does not change.
-        precision: fp32, fp16 or bf16; states stay float32.
+        precision: Of its products: fp32, fp16 or bf16; all else and the states stay float32.
         cache: Folder of engines; by default that of the user.
 
     Raises:
@@ -135,7 +151,7 @@ def open_step(
     wanted = Wanted(
         {PLACES: capacity, BOUND: bound}, tuple(buckets), precision, cache=cache_folder() if cache is None else cache
     )
-    opened = open_graph(device, slotted(to_precision(graph, precision), states, statics), wanted)
+    opened = open_graph(device, slotted(to_precision(graph, precision, products_only=True), states, statics), wanted)
     return DeviceNetwork(opened, states, statics, buckets=buckets, capacity=capacity, bound=bound)
 
 

@@ -108,9 +108,10 @@ def encode_static(network: PictureNetwork, source: U8, patterns: U8 | None = Non
     """
     graph = OrtGraph(network.static_graph)
     given = {"source": source[None], "patterns": (network.patterns if patterns is None else patterns)[None]}
-    inputs = {name: graph.buffer(array.shape, "uint8") for name, array in given.items()}
-    for name, array in given.items():
-        graph.write(inputs[name], array)
+    # A network that refines warped frames does not look at the portrait, and its graph does not take it.
+    inputs = {name: graph.buffer(given[name].shape, "uint8") for name in graph.inputs}
+    for name, buffer in inputs.items():
+        graph.write(buffer, given[name])
     outputs = {"static": graph.buffer((1, *network.geometry.static), "float32")}
     graph.execute(inputs, outputs, 0)
     return graph.read(outputs["static"])

@@ -89,7 +89,7 @@ def build_avatar(
         source_points=np.ascontiguousarray(points, np.float32),
         template=head.template,
         camera=head.camera,
-        irises=_irises(mesh),
+        irises=irises_of(mesh),
         mesh=mesh,
         provenance=provenance,
     )
@@ -217,8 +217,8 @@ def _grown(mask: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
     return np.asarray(distance <= margin, np.bool_)
 
 
-def _irises(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centre and radius in px of the right and the left iris."""
+def irises_of(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centre and radius in px of the right and the left iris, float32 (2, 3), from a mesh (478, 3)."""
     irises: list[list[Any]] = []
     for part in (RIGHT_IRIS, LEFT_IRIS):
         centre, edge = mesh[part][0, :2], mesh[part][1:, :2]

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.errors import PortraitError
-from engine.portrait.build import CLOSED_EYES, MIN_FACE_PX
+from engine.portrait.build import CLOSED_EYES, MIN_FACE_PX, irises_of
 from engine.portrait.face_mesh import IBUG_INDEX, LEFT_IRIS, RIGHT_IRIS
 from engine.portrait.geometry import canonical68, eye_opening, fit_head
-from engine.portrait.lips import LOWER_INNER, UPPER_INNER
+from engine.renderer.lids import LEFT_LANDMARKS, LEFT_LOWER, LEFT_UPPER, RIGHT_LANDMARKS, RIGHT_LOWER, RIGHT_UPPER
+from engine.renderer.lip_line import LOWER_INNER, UPPER_INNER
 from models.spec import IMAGE_SIZE, LANDMARKS, OUTER_EYE_CORNERS
 
 FARTHEST: Final = 0.4
@@ -29,18 +30,24 @@ FARTHEST: Final = 0.4
 photographs, paintings and drawings that were measured it is 0.13 at most."""
 _CROSSED: Final = 0.03
 """How far one lip or lid may lie beyond the other, likewise: a hand is not steadier."""
+_SMALLEST_IRIS: Final = 0.01
+_LARGEST_IRIS: Final = 0.3
+"""Likewise; those of people have 0.065."""
 _UPPER_AND_LOWER: Final = ((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (51, 57))
-_OTHER_LIP: Final = ((UPPER_INNER, (65, 66, 67)), (LOWER_INNER, (61, 62, 63)))
-"""Where lips touch, distance does not tell whose point is near."""
+_LIDS: Final = (RIGHT_UPPER, RIGHT_LOWER, LEFT_UPPER, LEFT_LOWER)
+_LIPS: Final = (UPPER_INNER, LOWER_INNER)
 _SMALLEST_PIECE: Final = 0.002
 
 
-def correct_points(avatar: Avatar, points: NDArray[np.floating[Any]]) -> Avatar:
+def correct_points(
+    avatar: Avatar, points: NDArray[np.floating[Any]], irises: NDArray[np.floating[Any]] | None = None
+) -> Avatar:
     """Put the 68 points of an avatar elsewhere.
 
     Args:
         avatar: As it is; left alone.
         points: (68, 2) px in its picture, all of them.
+        irises: (2, 3) px, centre and radius of the right and the left one; by default they go with their eyes.
 
     Returns:
         The avatar whose ``source_points`` are these, with mesh, irises, camera and template that go with them.
@@ -54,12 +61,14 @@ def correct_points(avatar: Avatar, points: NDArray[np.floating[Any]]) -> Avatar:
     _check(given, avatar.matte)
     wanted = given.astype(np.float32)
     mesh = _follow(avatar.mesh, avatar.source_points, wanted)
+    if irises is not None:
+        _put_irises(mesh, wanted, np.asarray(irises, np.float64))
     head = fit_head(mesh)
     return dataclasses.replace(
         avatar,
         source_points=wanted,
         mesh=mesh,
-        irises=_irises(avatar, mesh),
+        irises=irises_of(mesh),
         template=head.template,
         camera=head.camera,
         provenance={**avatar.provenance, "points": "corrected by hand"},
@@ -99,21 +108,44 @@ def _check(points: NDArray[np.float64], matte: NDArray[np.uint8]) -> None:
 
 
 def _follow(mesh: NDArray[np.float32], before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mesh (478, 3) moved with 68 of its points: by a similarity, and by what its nearest ones move beside that.
+    """The mesh (478, 3) moved with 68 of its points.
 
-    What is left is a weighted mean (Shepard's), so no point moves further than one that was dragged.
+    All of it goes with a similarity. Of what is left, the edges of lids and inner lips take what their own points have;
+    everything else a mean of what is near, so nothing moves further than what was dragged; an iris goes with its eye.
     """
     linear, shift = _similarity(before.astype(np.float64), after.astype(np.float64))
-    moved = mesh[:, :2] @ linear.T + shift
     rest = after - (before @ linear.T + shift)
-    distance = np.linalg.norm(mesh[:, None, :2] - mesh[IBUG_INDEX][None, :, :2], axis=-1)
+    known = dict(zip(IBUG_INDEX.tolist(), rest, strict=True))
+    for line in (*_LIDS, *_LIPS):
+        known.update(_along(mesh[list(line), :2].astype(np.float64), line, known, smooth=line in _LIDS))
+    anchors = list(known)
+    distance = np.linalg.norm(mesh[:, None, :2] - mesh[anchors][None, :, :2], axis=-1)
     weights = 1 / np.maximum(distance, 1e-3).astype(np.float64) ** 4
-    for lip, others in _OTHER_LIP:
-        weights[np.ix_(lip, others)] = 0
-    moved += (weights @ rest) / weights.sum(1, keepdims=True)
+    left = (weights @ np.array(list(known.values()))) / weights.sum(1, keepdims=True)
+    left[anchors] = list(known.values())
+    moved = mesh[:, :2] @ linear.T + shift + left
+    for iris, eye in ((RIGHT_IRIS, RIGHT_LANDMARKS), (LEFT_IRIS, LEFT_LANDMARKS)):
+        lids = np.column_stack([before[eye], np.ones(6)]).astype(np.float64)
+        carried = np.linalg.lstsq(lids, after[eye].astype(np.float64), rcond=None)[0]
+        moved[iris] = np.column_stack([mesh[iris, :2], np.ones(5)]) @ carried
     moved[IBUG_INDEX] = after
     scale = float(np.sqrt(np.linalg.det(linear)))
     return np.column_stack([moved, mesh[:, 2] * scale]).astype(np.float32)
+
+
+def _along(
+    places: NDArray[np.float64], line: tuple[int, ...], known: dict[int, NDArray[np.float64]], *, smooth: bool
+) -> dict[int, NDArray[np.float64]]:
+    """What is between the known points of a line from corner to corner: an arc through a lid's four, else straight."""
+    across = places[-1] - places[0]
+    share = (places - places[0]) @ across / max(float(across @ across), 1e-9)
+    held = [i for i, vertex in enumerate(line) if vertex in known]
+    values = np.array([known[line[i]] for i in held])
+    if smooth and len(set(share[held])) == len(held) == 4:
+        found = np.vander(share, 4) @ np.linalg.solve(np.vander(share[held], 4), values)
+    else:
+        found = np.column_stack([np.interp(share, share[held], values[:, axis]) for axis in (0, 1)])
+    return {vertex: found[i] for i, vertex in enumerate(line) if i not in held}
 
 
 def _similarity(
@@ -127,12 +159,19 @@ def _similarity(
     return linear, after.mean(0) - linear @ before.mean(0)
 
 
-def _irises(avatar: Avatar, mesh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where the irises have gone with the eyes; they keep their size against the face."""
-    irises = avatar.irises.copy()
-    eyes = np.linalg.norm(np.subtract(*mesh[IBUG_INDEX[list(OUTER_EYE_CORNERS)], :2]))
-    scale = eyes / np.linalg.norm(np.subtract(*avatar.source_points[list(OUTER_EYE_CORNERS)]))
-    for row, part in enumerate((RIGHT_IRIS, LEFT_IRIS)):
-        irises[row, :2] += mesh[part.start, :2] - avatar.mesh[part.start, :2]
-        irises[row, 2] *= scale
-    return irises
+def _put_irises(mesh: NDArray[np.float32], points: NDArray[np.float32], irises: NDArray[np.float64]) -> None:
+    """Put the mesh's irises where they are wanted, or refuse."""
+    if irises.shape != (2, 3) or not np.isfinite(irises).all():
+        raise PortraitError("An iris is a centre and a radius: three numbers each for two eyes.")
+    unit = float(np.linalg.norm(np.subtract(*points[list(OUTER_EYE_CORNERS)])))
+    for name, part, eye, iris in zip(
+        ("right", "left"), (RIGHT_IRIS, LEFT_IRIS), (RIGHT_LANDMARKS, LEFT_LANDMARKS), irises, strict=True
+    ):
+        centre, radius = iris[:2], float(iris[2])
+        within = cv2.pointPolygonTest(points[eye].reshape(-1, 1, 2), centre.clip(-1e6, 1e6).tolist(), True)
+        if within < -_CROSSED * unit:
+            raise PortraitError(f"The {name} iris lies beside its eye: put it between the lids.")
+        if not _SMALLEST_IRIS * unit < radius < _LARGEST_IRIS * unit:
+            raise PortraitError(f"The {name} iris is {radius:.0f} pixels in radius, which is none of this face.")
+        mesh[part, :2] = centre
+        mesh[part, :2][1:] += radius * np.array([(1, 0), (0, -1), (-1, 0), (0, 1)])

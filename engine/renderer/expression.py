@@ -25,6 +25,7 @@ COMMON = (*range(36),)
 UPPER_LIP = (*range(48, 55), *range(60, 65))
 LOWER_LIP = (48, *range(54, 61), *range(64, 68))
 EYES = (*range(36, 48),)
+EYE_CORNERS = ((36, 39), (42, 45))
 CHIN = slice(7, 10)
 BESIDE_CORNERS = ((61, 60), (63, 64), (67, 60), (65, 64))
 """Inner-lip points and the corners next to them; between them the line is given its curve."""
@@ -34,7 +35,7 @@ LIP_SHARES = FRACTIONS**0.6
 """Shares of the lip point's motion there, the rest being the corner's: an opened lip is round."""
 THROAT_FOLLOWS = 0.4
 """Share of the chin's motion that the skin of the throat makes."""
-JOINING = 0.08
+JOINING = 0.05
 """Distance in fu before a corner over which the two fields become one."""
 EDGE_PX = 20
 """Pixels along the border of the face's block over which expression fades out."""
@@ -91,9 +92,7 @@ class Expression:
         frame = np.array([[x, y] for x in np.linspace(0, 1, 6) for y in (0.0, 1.0)])
         frame = np.concatenate([frame, frame[:, ::-1][2:-2]])
         corner, far = face[0, 0], face[-1, -1]
-        still = np.concatenate(
-            [points[list(EYES)], avatar.mesh[[10, 338, 297, 332, 109, 67, 103], :2], corner + frame * (far - corner)]
-        )
+        still = np.concatenate([avatar.mesh[[10, 338, 297, 332, 109, 67, 103], :2], corner + frame * (far - corner)])
         target = np.concatenate([face.reshape(-1, 2), mouth.reshape(-1, 2)])
         u, v = lips.frame(target)
         beyond = np.maximum(np.abs(u) - lips.half_width, 0)
@@ -133,7 +132,9 @@ class Expression:
         """Weights (T, 68 + 2) of the landmarks' displacements at ``target``; the last two make a constant (x, y)."""
         pairs = [pair for pair in BESIDE_CORNERS if pair[0] in moving]
         between = np.concatenate([beside[lip] for lip, _ in pairs])
-        weights = thin_plate(np.concatenate([points[moving], between, throat, still]), target, smoothing=1e-7)
+        weights = thin_plate(
+            np.concatenate([points[moving], between, throat, points[list(EYES)], still]), target, smoothing=1e-7
+        )
         result = np.zeros((len(target), LANDMARKS + 2))
         result[:, moving] = weights[:, : len(moving)]
         column = len(moving)
@@ -145,6 +146,15 @@ class Expression:
             column += len(FRACTIONS)
         follows = weights[:, column : column + len(throat)].sum(1, keepdims=True)
         result[:, CHIN] += THROAT_FOLLOWS / 3 * follows
+        # An eye moves with its corners alone; lids and eyeball have a way of their own.
+        column += len(throat)
+        for first, last in EYE_CORNERS:
+            along = points[last] - points[first]
+            share = (points[first : first + 6] - points[first]) @ along / (along @ along)
+            part = weights[:, column : column + 6]
+            result[:, first] += part @ (1 - share)
+            result[:, last] += part @ share
+            column += 6
         return result
 
     def forward(self, displacement: F32) -> Fields:

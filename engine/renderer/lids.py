@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
 from engine.renderer.geometry import ramp, smoothstep
-from engine.renderer.pixels import F32, U8, affine, blur, double, fill, join, opaque, planes, remap, rounded
+from engine.renderer.pixels import F32, U8, affine, blur, double, fill, join, opaque, planes, polylines, remap, rounded
 
 F64 = NDArray[np.float64]
 
@@ -36,8 +36,25 @@ SPARED_RIM = 0.010
 """Height in fu of the upper lid's rim that is left out where the lids meet."""
 SMOOTHED = 0.8
 """Share of smooth colour where an unfolding lid is stretched most: stretched texture would be streaks."""
+LASH_SHADE = (0.20, 0.55)
+"""What the lashes of a shut eye leave of the skin's brightness behind them, darkest and brightest."""
+LASH_TONE = (1.06, 0.98, 0.92)
+"""And of red, green and blue in this: shade on skin is warm."""
+LASH_THICKNESS = (0.012, 0.048)
+"""How far in fu the lashes of a shut eye reach above the line where the lids meet, and how far they hang below it."""
+LASHES_FROM = 0.45
+"""How far an eye is shut when its lashes begin to lie on the lower lid."""
+BROW_HEIGHT = 0.20
+"""Height in fu about a brow's landmarks that may be brow, and is no skin where it is darker than BROW_LUMA."""
+BROW_LUMA, SKIN_PERCENTILE = 0.85, 70
+"""Of the brightness that is skin's about an eye: of what lies there, so many percent are darker."""
 STEPS = 4
 """Entries of a lid's table for a pixel along the eye."""
+LEAST_WHITE = 0.75
+"""Brightness of the white of an eye as a share of the skin's, at least: what is darker is a narrow eye's shade."""
+LUMA = np.array([0.3, 0.59, 0.11])
+WIDEST = 0.36
+"""Height of a wide open eye as a share of its width: a narrowed one may be opened so far by either lid."""
 EDGE_PX = 1.3
 """Pixels over which a lid's edge is smoothed."""
 SHUT_FROM, SHUT_AT = 0.5, 0.88
@@ -69,6 +86,7 @@ class Lids:
         unfolded: (h, w), how much of the upper lid's skin is drawn smooth, where it is stretched.
         opening: (h, w), how far the eyeball is seen.
         below: (h, w) px below the edge of the upper lid.
+        lashes: (h, w), how much of the skin the lashes of a shut eye cover; None while it is open.
     """
 
     upper: F32
@@ -77,6 +95,7 @@ class Lids:
     unfolded: F32
     opening: F32
     below: F32
+    lashes: F32 | None
 
 
 class Eye:
@@ -84,6 +103,7 @@ class Eye:
 
     Attributes:
         landmarks: iBUG points of the eye: left corner in the picture, two upper, right corner, two lower.
+        lash_shade: What its lashes leave of the colours behind them, red, green and blue.
     """
 
     def __init__(self, avatar: Avatar, unit_px: float, *, left: bool) -> None:
@@ -111,11 +131,13 @@ class Eye:
         self._axes = np.concatenate([axes, -axes @ self._corner[:, None]], 1).astype(np.float32)
         upper, lower = self._heights(points[[1, 2]]), self._heights(points[[5, 4]])
         self._gap = max(float((lower - upper).mean()), 0.02 * unit_px)
-        brow = avatar.source_points[list(LEFT_BROW if left else RIGHT_BROW)].astype(np.float64)
-        to_brow = float(upper.mean() - self._heights(brow).mean())
+        self._widest = max(WIDEST * self._width / self._gap - 1, 0.6)
+        self._brow = avatar.source_points[list(LEFT_BROW if left else RIGHT_BROW)]
+        to_brow = float(upper.mean() - self._heights(self._brow.astype(np.float64)).mean())
         self._fold = float(np.clip(0.42 * to_brow, 0.5 * self._gap + 0.05 * unit_px, 0.16 * unit_px))
         self._iris = avatar.irises[1 if left else 0].astype(np.float64)
         corner, self._ball, self._rim, self._skin = self._eyeball(avatar)
+        self.lash_shade = self._lash_shade(avatar)
         self._corner_px = corner.astype(np.float32)
 
     def _heights(self, pixels: F64) -> F64:
@@ -158,7 +180,7 @@ class Eye:
         white = (deep > 0.9).astype(np.float32) * (radius > 1.15)
         if white.sum() < 6:
             white = deep if deep.sum() >= 6 else np.ones_like(deep)
-        ball = _spread(image, white)
+        ball = _whitened(_spread(image, white), _mean(image, white), _mean(image, 1 - soft))
         rings = np.linspace(0, 1.3, 14)
         profile = np.array([_mean(image, deep * np.exp(-(((radius - ring) / 0.08) ** 2))) for ring in rings])
         iris = np.stack([np.interp(radius, rings, profile[:, c]) for c in range(3)], -1)
@@ -170,9 +192,26 @@ class Eye:
         # when the eye turns.
         shown = np.clip(blur(soft, 1.0) / 0.10, 0, 1)[..., None]
         rim = np.where(shown > 0, 1 + ((image + 1) / (ball + 1) - 1) * shown, 1.0)
-        skin = blur(_spread(image, 1 - np.clip(blur(soft, 2.0) * 8, 0, 1)), 0.035 * self._unit_px)
+        around = 1 - np.clip(blur(soft, 2.0) * 8, 0, 1)
+        brow = np.zeros(shape, np.uint8)
+        polylines(brow, [(self._brow - low.astype(np.float32), False)], max(round(BROW_HEIGHT * self._unit_px), 1))
+        luma = blur(image @ LUMA, 1.0)
+        skin_luma = max(float(np.percentile(luma, SKIN_PERCENTILE)), 1.0)
+        dark = ramp((BROW_LUMA - luma / skin_luma) / 0.08) * (brow > 0)
+        skin = blur(_spread(image, around * (1 - dark)), 0.035 * self._unit_px)
         smooth = opaque(np.clip(np.rint(skin), 0, 255).astype(np.uint8))
         return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth
+
+    def _lash_shade(self, avatar: Avatar) -> tuple[float, float, float]:
+        """As the upper lid's rim shows its lashes: its darker pixels against the skin beside the eye."""
+        rim = self._corner + self._u[:, None] * self._along + self._upper[:, None] * self._down
+        place = np.clip(np.rint(rim), 1, avatar.image.shape[0] - 2).astype(int)
+        seen = np.concatenate([avatar.image[place[:, 1] + row, place[:, 0]] for row in (-1, 0, 1)]).astype(np.float64)
+        luma = np.sort(seen @ LUMA)
+        skin = float((self._skin[..., :3] @ LUMA).mean())
+        left = float(np.clip(luma[: max(len(luma) // 4, 1)].mean() / max(skin, 1.0), *LASH_SHADE))
+        red, green, blue = (left * tone for tone in LASH_TONE)
+        return red, green, blue
 
     def motion(self, displacement: F32) -> LidMotion:
         """Read the lids' motion from the 68 displacements (68, 2) px in the source picture."""
@@ -185,14 +224,14 @@ class Eye:
             full = SHUT_FROM + (closing - SHUT_FROM) * (1 - SHUT_FROM) / (SHUT_AT - SHUT_FROM)
             factor = min(full, 1.0) / closing
             upper, lower = upper * factor, lower * factor
-        return LidMotion(min(max(upper, -0.6), 1.3), min(max(lower, -0.6), 1.3))
+        return LidMotion(min(max(upper, -self._widest), 1.3), min(max(lower, -self._widest), 1.3))
 
     def slide(self, source: F32, motion: LidMotion) -> Lids:
         """Move the lids; ``source`` (h, w, 2) px is where each frame pixel would come from were they at rest."""
         u, v = planes(affine(source, self._axes))
         index = (u * STEPS + (self._beyond * STEPS + 0.5)).astype(np.intp)
         profile = self._profile(motion)
-        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam = (
+        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam, inside = (
             line.take(index, mode="clip") for line in profile
         )
         below, over = v - upper_now, lower_now - v
@@ -206,7 +245,17 @@ class Eye:
             upper_share=_edge(seam - v),
             opening=_edge(below) * _edge(over) * shown,
             below=below,
+            lashes=self._lashes(seam - v, inside, motion.shut),
         )
+
+    def _lashes(self, above: F32, inside: F32, shut: float) -> F32 | None:
+        """Lashes along the line where the lids meet; ``above`` (h, w) px it, ``inside`` 0 at the eye's corners."""
+        if shut <= LASHES_FROM:
+            return None
+        amount = smoothstep(np.full((), (shut - LASHES_FROM) / (1 - LASHES_FROM), np.float32))
+        up, down = (self._unit_px * thickness for thickness in LASH_THICKNESS)
+        away = np.maximum(above * np.float32(1 / up), above * np.float32(-1 / down))
+        return inside * (amount * (1 - smoothstep(away)))
 
     def _profile(self, motion: LidMotion) -> tuple[F32, ...]:
         """What is the same all along a line across the eye, as lines (K,) over the table's places along it.
@@ -214,7 +263,7 @@ class Eye:
         Returns:
             Heights of the upper and the lower edge now; -1 / px over which the skin above and below comes to rest;
             px by which the skin at the edge of the upper lid has come down and that of the lower one comes up; how
-            far the eyeball shows at all; height of the seam between the lids' skins.
+            far the eyeball shows at all; height of the seam between the lids' skins; how far it is from the corners.
         """
         upper, lower, inside = self._table
         opening = lower - upper
@@ -236,6 +285,7 @@ class Eye:
             hidden + rise,
             smoothstep((lower_now - upper_now - 0.05) / 2),
             (upper_now + np.maximum(lower_now, upper_now)) / 2,
+            inside,
         )
 
     def reach(self, motion: LidMotion) -> tuple[float, float]:
@@ -298,6 +348,14 @@ def _mean(image: F32, weight: NDArray[np.floating[Any]]) -> F64:
     if total < 1e-3:
         return cast(F64, image.reshape(-1, 3).mean(0).astype(np.float64))
     return cast(F64, ((image * weight[..., None]).reshape(-1, 3).sum(0) / total).astype(np.float64))
+
+
+def _whitened(ball: F32, white: F64, skin: F64) -> F32:
+    """``ball`` (h, w, 3) with a likely white where a narrow eye shows none; ``skin`` (3,) is around it."""
+    white_luma, skin_luma = float(white @ LUMA), float(skin @ LUMA)
+    missing = min(max(1 - white_luma / (LEAST_WHITE * skin_luma + 1e-3), 0.0) * 3, 1.0)
+    likely = LEAST_WHITE * (skin_luma + skin) / 2
+    return cast(F32, (ball + (likely - ball) * missing).astype(np.float32))
 
 
 def _spread(image: F32, weight: NDArray[np.floating[Any]]) -> F32:

@@ -17,7 +17,7 @@ from engine.renderer.geometry import smoothstep
 from engine.renderer.lip_line import LipLine, find_lip_line
 from engine.renderer.mouth_tones import LUMA, find_tones
 from engine.renderer.pixels import F32, U8, blur, double, join, remap
-from models.spec import OUTER_EYE_CORNERS
+from models.spec import IMAGE_SIZE, OUTER_EYE_CORNERS
 
 F64 = NDArray[np.float64]
 Light = Callable[[F32, F32], F32]
@@ -39,6 +39,10 @@ BRIGHTEST = 1.6
 """Limit of how much brighter the dark behind the teeth is taken than it is seen: shade is not all that is dark."""
 NARROW = 0.05
 """Height of the opening in fu below which little is learnt of what lies behind the teeth."""
+AS_LIGHT = 0.9
+"""Share of the lips' brightness from which what lies between teeth and lips is lip."""
+DOUBT = 0.05
+"""Share of the opening that must show what is behind the teeth to count as much as what is expected there."""
 TELLING = (0.05, 0.08)
 """Heights of the opening in fu from which and at which what is no tooth in it is none: narrow gaps are all shade."""
 VALLEY, VALLEY_SHARE = 8, 2.5
@@ -121,6 +125,7 @@ class OwnMouth:
     tone: F64 | None
     cavity: F32
     _picture: U8
+    _corner: NDArray[np.int64]
     _light: Light
     _share: F32
     _teeth: dict[str, F32]
@@ -145,7 +150,7 @@ class OwnMouth:
         low, high = (upper + clean, parting) if name == "upper" else (parting, lower - clean)
         held = np.clip(v, np.minimum(low, high), np.maximum(low, high))
         place = lips.centre + u[..., None] * lips.along + held[..., None] * lips.down
-        colour = remap(self._picture, (place * 2).astype(np.float32)).astype(np.float32)
+        colour = remap(self._picture, ((place - self._corner) * 2).astype(np.float32)).astype(np.float32)
         colour /= self._light((held - upper).astype(np.float32), (lower - held).astype(np.float32))
         column = ((u - lips.u[0]) / (lips.u[1] - lips.u[0])).astype(np.float32)
         where = join(column, ((held - upper) / gap * (ROWS - 1)).astype(np.float32))
@@ -179,9 +184,11 @@ def find_own_mouth(picture: U8, lips: LipLine, unit_px: float, tones: dict[str, 
     fraction = np.linspace(0, 1, ROWS)[:, None]
     gap = lips.lower - lips.upper
     v = lips.upper + gap * fraction
-    doubled = double(picture)
     place = lips.centre + lips.u[:, None] * lips.along + v[..., None] * lips.down
-    strip = remap(doubled, (place * 2).astype(np.float32)).astype(np.float32)
+    corner = np.clip(np.floor(place.min((0, 1))).astype(int) - 4, 0, IMAGE_SIZE - 8)
+    far = np.ceil(place.max((0, 1))).astype(int) + 5
+    doubled = double(np.ascontiguousarray(picture[corner[1] : far[1], corner[0] : far[0]]))
+    strip = remap(doubled, ((place - corner) * 2).astype(np.float32)).astype(np.float32)
     clean = CLEAN * unit_px
     inside = ((v - lips.upper >= clean) & (lips.lower - v >= clean)).astype(np.float32)
     share = _toothness(strip, inside, tones["tooth"], tones["lip"])
@@ -199,13 +206,17 @@ def find_own_mouth(picture: U8, lips: LipLine, unit_px: float, tones: dict[str, 
             behind[name] = np.maximum.accumulate(own[::-1])[::-1] if name == "upper" else np.maximum.accumulate(own)
     bright = share * inside > 0.8
     tone = np.median((strip / lit)[bright], axis=0).astype(np.float64) if edges and bright.sum() >= 12 else None
-    weight = inside * np.clip(1 - 3 * blur(share, 1.5), 0, 1) * np.clip(gap / (NARROW * unit_px), 0, 1)
+    luma = LUMA.astype(np.float32)
+    lipless = smoothstep((AS_LIGHT - strip @ luma / float(tones["lip"] @ luma)) / 0.2)
+    weight = inside * lipless * np.clip(1 - 3 * blur(share, 1.5), 0, 1) * np.clip(gap / (NARROW * unit_px), 0, 1)
     cavity = _filled(
         (strip / np.maximum(lit, 1 / BRIGHTEST)).astype(np.float32), weight.astype(np.float32), tones["dark"]
     )
     parting = lips.upper + gap * rows / (ROWS - 1)
     gum = tones["gum"].astype(np.float32)
-    return OwnMouth(lips, edges, tone, cavity, doubled, light, share, behind, even, parting, clean, gum, unit_px)
+    return OwnMouth(
+        lips, edges, tone, cavity, doubled, corner, light, share, behind, even, parting, clean, gum, unit_px
+    )
 
 
 def _toothness(strip: F32, inside: F32, tooth: NDArray[Any], lip: NDArray[Any]) -> F32:
@@ -263,12 +274,12 @@ def _parting_rows(share: F32, strip: F32, inside: F32) -> F64:
 
 def _filled(strip: F32, weight: F32, fallback: F64) -> F32:
     """The strip with what has no weight filled from what lies about it, or from ``fallback`` where nothing does."""
-    few = 0.02 * weight.size
+    few = DOUBT * weight.size
     mean = ((strip * weight[..., None]).sum((0, 1)) + few * fallback) / (float(weight.sum()) + few)
     result = np.broadcast_to(mean, strip.shape).astype(np.float32)
     for sigma in (12.0, 5.0, 2.0, 0.8):
         near = blur(weight, sigma)
         colour = blur(strip * weight[..., None], sigma) / np.maximum(near, 1e-5)[..., None]
-        trust = np.clip(near * 4, 0, 1)[..., None]
+        trust = np.clip(near * 3, 0, 1)[..., None]
         result = colour * trust + result * (1 - trust)
     return result

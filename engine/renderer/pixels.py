@@ -162,6 +162,11 @@ def polylines(canvas: U8, lines: list[tuple[F32, bool]], thickness: int) -> None
         cv2.polylines(canvas, [fixed], closed, 255, thickness, cv2.LINE_AA, shift=4)
 
 
+def shaded(picture: U8, share: F32, left: tuple[float, float, float]) -> U8:
+    """Premultiplied RGBA (h, w, 4) of whose colours, where ``share`` (h, w) is 1, so much of each channel is left."""
+    return rounded(picture * join(*(1 - share * (1 - of) for of in left), np.ones_like(share)))
+
+
 def fill(shape: tuple[int, int], outline: F32) -> F32:
     """Anti-aliased mask (H, W) in 0..1 of a polygon (N, 2) px."""
     canvas = np.zeros(shape, np.uint8)

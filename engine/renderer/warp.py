@@ -25,7 +25,7 @@ from engine.renderer.lids import Eye
 from engine.renderer.lip_line import find_lip_line
 from engine.renderer.mouth_layers import MouthLayers, load_mouth_layers
 from engine.renderer.opening import keep_within
-from engine.renderer.pixels import CELL, F32, U8, blend, double, extent, remap, soften, unpremultiply
+from engine.renderer.pixels import CELL, F32, U8, blend, double, extent, remap, shaded, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
 from engine.rotation import rotation_matrix
@@ -218,6 +218,8 @@ class WarpRenderer:
         if part is not None:
             ball, seen = eye.look(source[part], gaze, lids.below[part], motion), lids.opening[part]
             drawn[part] = blend(drawn[part], ball, 1 - seen, seen)
+        if lids.lashes is not None:
+            drawn = shaded(drawn, lids.lashes, eye.lash_shade)
         canvas.paint(window, drawn)
         canvas.mark_eye(window, lids.opening)
 

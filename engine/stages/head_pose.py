@@ -8,7 +8,6 @@ A sampled walk has no memory of the centre. Two springs give it one: a weak one 
 beyond the declared limits (tenths of a second). Whatever the network says, a pose never leaves 1.5 limits.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from engine.backend import Network, NetworkState
 from engine.batching import NetworkServer, Place, Work, drive
 from engine.stages.noise import normals
-from engine.stages.style_mix import Share, Voices, ask_styles, mixed, no_voices
+from engine.stages.style_mix import Share, Voices, ask_styles, mixed, no_voices, pole_keep
 from models.spec import MOTION_HZ, POSE_DIM
 
 _STREAM = 1
@@ -161,7 +160,7 @@ class HeadPose:
         for share in shares:
             own = share.style.smoothing_frames
             frames += share.weight * ((self._smoothing if own is None else own) - self._smoothing)
-        return math.exp(-1 / frames) if frames > 0 else 0.0
+        return pole_keep(frames)
 
     def _settings(self, shares: Sequence[Share]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         """Temperature, limits and centre of a head that has these shares of styles."""

@@ -6,7 +6,7 @@
     motion of frame       -  -  -  ...  0    1        d: the session's lookahead in frames
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from engine.backend import Network, NetworkState, Tensors
 from engine.batching import NetworkServer, Place, Work, drive
 from engine.errors import ConfigError
-from engine.stages.style_mix import Share, Voices, ask_styles, mixed, no_voices
-from models.spec import MOTION_POINT_COUNT, TICKS_PER_MOTION
+from engine.stages.style_mix import SLOTS, Share, Voices, ask_styles, mixed, no_voices
+from models.spec import MOTION_DIM, MOTION_POINT_COUNT, TICKS_PER_MOTION
+
+_POLES = 2
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class MotionState:
         frame: Feature frames heard so far.
         network: The recurrent state of the network.
         voices: Those of the styles.
+        smooth: By slot, float32 (2, 123), the poles of the smoothing that a style's motion goes through.
     """
 
     frame: int
     network: NetworkState
     voices: Voices
+    smooth: Mapping[str, NDArray[np.float32]]
 
 
 class Motion:
@@ -75,7 +79,9 @@ class Motion:
     def init_state(self) -> MotionState:
         """Zero recurrent state, nothing heard."""
         network = self._server.network.init_state()
-        return MotionState(0, network, no_voices(network))
+        return MotionState(
+            0, network, no_voices(network), dict.fromkeys(SLOTS, np.zeros((_POLES, MOTION_DIM), np.float32))
+        )
 
     def step(
         self, x: NDArray[np.float32], state: MotionState, shares: Sequence[Share] = ()
@@ -100,12 +106,30 @@ class Motion:
         outputs, network = yield from self._server.ask(inputs, state.network)
         servers = [(share, share.style.motion) for share in shares]
         styled, voices = yield from ask_styles(servers, inputs, state.network, state.voices)
-        following = MotionState(state.frame + 1, network, voices)
+        parts, smooth = self._smoothed(styled, state, outputs["displacement"])
+        following = MotionState(state.frame + 1, network, voices, smooth)
         if state.frame < self.lookahead_frames:
             return np.zeros((0, MOTION_POINT_COUNT, 3), np.float32), following
-        parts = [(share.weight, answer["displacement"]) for share, answer in styled]
         displacement = mixed(outputs["displacement"], parts)[0] * self._scale + self._mean
         return displacement.reshape(1, MOTION_POINT_COUNT, 3), following
+
+    def _smoothed(
+        self, styled: Sequence[tuple[Share, Tensors]], state: MotionState, base: NDArray[np.float32]
+    ) -> tuple[list[tuple[float, NDArray[np.float32]]], Mapping[str, NDArray[np.float32]]]:
+        """Weight and motion of each style, through its smoothing; and where that is now."""
+        parts, smooth = [], dict(state.smooth)
+        for share, answer in styled:
+            moved, keep = answer["displacement"], share.style.motion_keep
+            if keep:
+                # A style that has just begun comes from where the base is.
+                begun = state.voices[share.slot].run == share.run
+                first, second = smooth[share.slot] if begun else (base[0, 0], base[0, 0])
+                first = keep * first + (1 - keep) * moved[0, 0]
+                second = keep * second + (1 - keep) * first
+                smooth[share.slot] = np.stack([first, second]).astype(np.float32)
+                moved = smooth[share.slot][None, 1:]
+            parts.append((share.weight, moved))
+        return parts, smooth
 
     def flush(self, state: MotionState) -> NDArray[np.float32]:
         """No motion: what is owed needs features of the silence after the sound, which the chunker's tail gives."""

@@ -16,6 +16,7 @@ forgotten while the share is still small. (Replaying the last frames through it 
 dozens of network calls within one frame.)
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,6 +57,8 @@ class OpenStyle:
         manner: Blinks, lids and gaze.
         centre: float64 (6,), rad and fu, about which its head moves.
         smoothing_frames: Time constant of the causal smoothing of its head poses; None as the bundle's.
+        motion_keep: What each of the two poles keeps, in a frame, that the motion of mouth and eyes goes through; 0
+            for none.
         rest: float32 (68, 3) fu, its resting expression.
     """
 
@@ -67,6 +70,7 @@ class OpenStyle:
     manner: Manner
     centre: NDArray[np.float64] = field(default_factory=lambda: np.zeros(POSE_DIM))
     smoothing_frames: float | None = None
+    motion_keep: float = 0.0
     rest: NDArray[np.float32] = field(default_factory=lambda: np.zeros((LANDMARKS, 3), np.float32))
 
 
@@ -220,6 +224,11 @@ def manner(shares: Sequence[Share]) -> Manner:
         values[name] = min(most, max(least, value))
     rhythm = tuple(part.times(share.weight) for share in shares for part in share.style.manner.rhythm)
     return Manner(**values, rhythm=rhythm)
+
+
+def pole_keep(frames: float) -> float:
+    """What a smoothing pole with a time constant of ``frames`` keeps in a frame."""
+    return math.exp(-1 / frames) if frames > 0 else 0.0
 
 
 def resting(shares: Sequence[Share]) -> NDArray[np.float32] | None:

@@ -16,7 +16,7 @@ from engine.errors import MissingExtraError
 from engine.images import encode_png
 from engine.lanes import Lane
 from streaming.avatars import AVATARS, shipped_avatars
-from streaming.serve.messages import AvatarView
+from streaming.serve.messages import AvatarView, NewPoints
 from streaming.serve.serve_errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -118,12 +118,12 @@ class Gallery:
         """Where an avatar is written to when its points are corrected; None for one that is kept in memory alone."""
         return self._files.get(key)
 
-    async def correct(self, key: str, points: list[tuple[float, float]]) -> Avatar:
+    async def correct(self, key: str, asked: NewPoints) -> Avatar:
         """Put an avatar's 68 points elsewhere, and write it to its file if it has one.
 
         Args:
             key: Its id.
-            points: px in its picture.
+            asked: Where to.
 
         Raises:
             RequestError: 404: there is no such avatar; 403: it is not to be changed; 503: another one is being made.
@@ -136,8 +136,8 @@ class Gallery:
             raise RequestError(403, why)
         self._refuse_while_building()
         async with self._building:
-            corrected = await self._lane.run(_correct, avatar, points, self._files.get(key))
-        (self._made if key in self._made else self._own)[key] = corrected
+            corrected = await self._lane.run(_correct, avatar, asked, self._files.get(key))
+        (self._own if key in self._own else self._made)[key] = corrected
         return corrected
 
     def add(self, avatar: Avatar) -> str:
@@ -189,11 +189,12 @@ def _draw(avatar: Avatar) -> bytes:
     return encode_png(composed(avatar))
 
 
-def _correct(avatar: Avatar, points: list[tuple[float, float]], file: Path | None) -> Avatar:
+def _correct(avatar: Avatar, asked: NewPoints, file: Path | None) -> Avatar:
     """On the lane: the avatar with other points, written."""
     from engine.portrait.correct import correct_points
 
-    corrected = correct_points(avatar, np.array(points, np.float64))
+    irises = None if asked.irises is None else np.array(asked.irises, np.float64)
+    corrected = correct_points(avatar, np.array(asked.points, np.float64), irises)
     if file is not None:
         save_avatar(corrected, file)
     return corrected

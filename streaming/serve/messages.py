@@ -206,9 +206,15 @@ class PointsView(Message):
 
 
 class NewPoints(Message):
-    """The 68 landmarks as somebody has put them, px in the picture of 512x512."""
+    """A face as somebody has put it, px in the picture of 512x512.
+
+    Attributes:
+        points: The 68 landmarks.
+        irises: Centre and radius of the right and the left one; by default they go with their eyes.
+    """
 
     points: list[tuple[float, float]] = Field(min_length=LANDMARKS, max_length=LANDMARKS)
+    irises: list[tuple[float, float, float]] | None = Field(None, min_length=2, max_length=2)
 
 
 class StyleView(Message):

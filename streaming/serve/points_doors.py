@@ -40,7 +40,7 @@ def router(rooms: Rooms, *, with_token: bool) -> APIRouter:
         """Put its points elsewhere: all that rests on them is made anew, written, and worn by running sessions."""
         if with_token:
             raise RequestError(403, _ELSEWHERE)
-        corrected = await gallery.correct(avatar, asked.points)
+        corrected = await gallery.correct(avatar, asked)
         for room in rooms:
             if room.avatar == avatar:
                 await _go_on(rooms, room.id, avatar)

@@ -14,7 +14,7 @@ HELLO = ROOT / "models" / "pretrained" / "demo" / "hello.flac"
 
 @pytest.fixture(scope="module")
 def report() -> dict:
-    return gate(GateRun(load_speech(HELLO)[:56_000], noise_s=2.5, more=False))
+    return gate(GateRun(load_speech(HELLO)[:44_000], noise_s=1.5, more=False))
 
 
 @pytest.mark.parametrize("name", list(NOISES))

@@ -31,10 +31,8 @@ def taped(mouth: np.ndarray, cable: np.ndarray, jitter_ms: float = 0.0, held_ms:
     chunks = [both[at : at + 1200].tobytes() for at in range(0, len(both), 1200)]
     tape._keep(Pipe(list(chunks)))  # type: ignore[arg-type]
     late = held_ms + jitter_ms * draw.random(len(chunks))
-    tape._arrivals = [
-        (held, round(ORIGIN_NS + held * 1e9 / RATE + 1e6 * late[number]))
-        for number, (held, _) in enumerate(tape._arrivals)
-    ]
+    for number, held in enumerate(tape._held):
+        tape._came[number] = round(ORIGIN_NS + held * 1e9 / RATE + 1e6 * late[number])
     return tape
 
 

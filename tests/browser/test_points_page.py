@@ -75,6 +75,12 @@ def points(page: Any) -> np.ndarray:
     return np.array(page.eval_on_selector_all("#points circle", read))
 
 
+def irises(page: Any) -> np.ndarray:
+    names = ["cx", "cy", "r"]
+    read = "(rings, names) => rings.map((ring) => names.map((name) => Number(ring.getAttribute(name))))"
+    return np.array(page.eval_on_selector_all("#irises circle", read, names))
+
+
 def drag(page: Any, index: int, dx: float, dy: float) -> None:
     x, y = middle(page, index)
     page.mouse.move(x, y)
@@ -102,7 +108,7 @@ def test_points_are_dragged_saved_and_worn(page: Any, visitor: Any, address: str
     drag(page, 48, -12, 6)
     expected = before.source_points.astype(float)
     expected[48] += (-12 * scale, 6 * scale)
-    np.testing.assert_allclose(points(page), expected, atol=0.02)
+    np.testing.assert_allclose(points(page)[:68], expected, atol=0.02)
     assert "mine.avatar" in save(page)
     after = load_avatar(mine)
     np.testing.assert_allclose(after.source_points, expected, atol=0.02)
@@ -170,6 +176,20 @@ def test_keyboard_touch_and_zoom(page: Any) -> None:
     page.mouse.wheel(0, -200)
     assert page.get_attribute("#view", "viewBox") != shown
     np.testing.assert_array_equal(points(page)[:57], before[:57])
+
+
+def test_an_iris_is_moved_by_its_middle_and_sized_by_its_edge(page: Any, mine: Path) -> None:
+    before, scale = irises(page), 512 / page.locator("#view").bounding_box()["width"]
+    np.testing.assert_allclose(before, load_avatar(mine).irises, atol=0.01)
+    drag(page, 68, 4, 2)
+    drag(page, 71, 3, 0)
+    expected = before + np.array([[4 * scale, 2 * scale, 0], [0, 0, 3 * scale]])
+    np.testing.assert_allclose(irises(page), expected, atol=0.02)
+    assert "mine.avatar" in save(page)
+    np.testing.assert_allclose(load_avatar(mine).irises, expected, atol=0.02)
+    drag(page, 68, 90, 0)
+    assert save(page) == "The right iris lies beside its eye: put it between the lids."
+    page.click("#undo")
 
 
 def test_a_face_that_is_none_is_refused_in_a_sentence(page: Any, mine: Path) -> None:

@@ -1,8 +1,8 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from engine.artefacts.avatar import Avatar
+from engine.artefacts.avatar import Avatar, MouthPicture
 from engine.care import Care
 from engine.drawing import Drawing, drawer, in_style, pack, unpack
 from engine.renderer.warp import WarpRenderer
@@ -23,6 +23,15 @@ def test_an_avatar_survives_the_journey():
     there = unpack(pack(Drawing(avatar)))
     assert_same(avatar, there.avatar)
     assert there.network is None and there.patterns is None
+
+
+def test_its_second_picture_survives_it_too():
+    person = draw_person()
+    mouth = MouthPicture(person.image, person.source_points, person.template, person.camera, person.mesh)
+    again = unpack(pack(Drawing(replace(person, mouth=mouth)))).avatar.mouth
+    assert again is not None
+    for item in fields(MouthPicture):
+        assert np.array_equal(getattr(again, item.name), getattr(mouth, item.name))
 
 
 def test_a_network_and_a_styles_patterns_survive_it():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,15 +7,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="export needs torch, which is not installed")
 onnx = pytest.importorskip("onnx", reason="export needs onnx, which is not installed")
 
+import onnxruntime  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from engine.backends.cards import Card  # noqa: E402
+from engine.backends.float_graph import to_floats  # noqa: E402
 from engine.backends.painter import painting_graph  # noqa: E402
 from engine.errors import ArtefactError, ConfigError, MissingExtraError  # noqa: E402
 from export import device_export, verify  # noqa: E402
 from export.cli import app  # noqa: E402
 from export.device_export import DeviceSettings, device_graphs, export_for_device, parse_batch  # noqa: E402
 from export.operators import unreadable  # noqa: E402
+from export.picture_integers import quantise  # noqa: E402
 from export.untrained import untrained_network  # noqa: E402
 from export.verify import PictureQuality, StepParity, verify_pictures, verify_steps  # noqa: E402
 
@@ -45,18 +49,40 @@ def test_graphs_hold_what_cards_have_and_are_in_their_precision(random_bundle, l
         assert {value.type.tensor_type.elem_type for value in model.graph.output} <= {1, 2}
 
 
-def test_int8_is_scaled_by_the_avatars_that_ship_and_read_by_cards(random_bundle, lite, monkeypatch):
-    monkeypatch.setattr("export.device_int8.FRAMES_EACH", 1)
-    from export.device_int8 import calibration_set, with_integers
+@pytest.fixture(scope="module")
+def frames(lite):
+    from export.device_int8 import calibration_set
 
-    frames = calibration_set(lite, each=1)
+    return calibration_set(lite, each=1)
+
+
+def drawn_by(graph, frame):
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (picture,) = session.run(["picture"], {"dynamic": frame[0][None], "static": frame[1][None]})
+    return picture.astype(int)
+
+
+def test_int8_is_scaled_by_the_avatars_that_ship_and_read_by_cards(lite, frames, monkeypatch):
+    from export import device_int8
+
     assert len(frames) >= 3 and frames[0][0].shape == (6, 256, 256) and frames[0][1].shape == lite.geometry.static
     assert any((one[0] != frames[0][0]).any() for one in frames[1:])
-    monkeypatch.setattr("export.device_int8.calibration_set", lambda network, portraits: frames[:2])
-    drawn = with_integers(lite)
+    monkeypatch.setattr(device_int8, "calibration_set", lambda network, portraits: frames[:2])
+    drawn = device_int8.with_integers(lite)
     assert drawn.geometry.precision == "int8"
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators(drawn.graph)
     assert unreadable(onnx.ModelProto.FromString(painting_graph(drawn, "int8"))) == []
+
+
+def test_networks_in_the_processors_integers_are_floats_on_cards(lite, frames):
+    """What the rounding of weights cost is all that stays."""
+    integers = quantise(onnx.ModelProto.FromString(lite.graph), frames[:2]).SerializeToString()
+    floats = to_floats(integers)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators(integers)
+    assert not {"QuantizeLinear", "DequantizeLinear"} & operators(floats)
+    assert unreadable(onnx.ModelProto.FromString(painting_graph(replace(lite, graph=integers)))) == []
+    exact, ours = drawn_by(lite.graph, frames[2]), drawn_by(floats, frames[2])
+    assert 0 < np.abs(ours - exact).mean() < 1.0
 
 
 def test_folder_says_what_it_holds(random_bundle_folder, tmp_path):

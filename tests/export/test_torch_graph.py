@@ -42,12 +42,12 @@ def worst_error(exact, other, geometry, steps):
 
 
 @pytest.mark.parametrize("name", ["apc", "motion", "headpose"])
-@pytest.mark.parametrize(("half", "most"), [(None, 2e-5), ("fp16", 1e-2), ("bf16", 8e-2)])
+@pytest.mark.parametrize(("half", "most"), [(None, 2e-5), ("fp16", 5e-3), ("bf16", 4e-2)])
 def test_torch_says_what_onnx_runtime_says(random_bundle, name, half, most):
     geometry, graph = random_bundle.manifest.networks[name], to_floats(random_bundle.graphs[name])
     states = {state: shape.index("batch") for state, shape in geometry.state.items()}
     exact = opened(OrtGraph(slotted(graph, states)), states)
-    graph = to_precision(graph, half or "fp32")
+    graph = to_precision(graph, half or "fp32", products_only=True)
     error = worst_error(exact, opened(TorchGraph(slotted(graph, states)), states), geometry, 12)
     assert error < most
     assert half is None or error > 1e-5, "half precision that loses nothing was not half"

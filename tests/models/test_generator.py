@@ -8,6 +8,7 @@ from models.generator import (  # noqa: E402
     PaperGenerator,
     ResidualBlock,
     StaticEncoder,
+    openness,
     refined,
 )
 
@@ -26,7 +27,7 @@ def test_lite_untrained_leaves_the_frame_nearly_alone(lite):
     assert told.shape == (2, 16, 16, 24)
     residual, mask = generator(frame, told)
     assert residual.shape == (2, 3, 64, 96) and mask.shape == (2, 1, 64, 96)
-    assert float(mask.max()) < 0.3
+    assert float(mask.max()) < 0.5
     assert float((refined(frame[:, :3], residual, mask) - frame[:, :3]).abs().mean()) < 0.02
 
 
@@ -42,12 +43,29 @@ def test_lite_sees_portrait_frame_and_place(lite):
     assert float(difference[:4, :4].max()) > float(difference[-4:, -4:].max())
 
 
+@torch.no_grad()
+def test_lite_leaves_the_inside_of_the_mouth_to_the_layer(lite):
+    generator, static = lite
+    frame = torch.rand(1, 6, 64, 64)
+    frame[:, 3] = 0
+    frame[:, 3, 20:30] = 1
+    _, mask = generator(frame, static(torch.rand(1, 4, 64, 64), torch.zeros(1, 12, 64, 64)))
+    assert float(mask[:, :, 20:30].max()) == 0 < float(mask[:, :, :20].min())
+
+
 def test_patterns_reach_the_portraits_encoding_once_trained(lite):
     _, static = lite
     source, patterns = torch.rand(1, 4, 64, 64), torch.rand(1, 12, 64, 64)
     assert torch.equal(static(source, patterns), static(source, torch.zeros_like(patterns)))
     static.style.weight.data.normal_()
     assert not torch.equal(static(source, patterns), static(source, torch.zeros_like(patterns)))
+
+
+def test_openness_fades_in_with_the_mouth():
+    frame = torch.zeros(3, 6, 256, 256)
+    frame[1, 3, 100:110, 100:115] = 1
+    frame[2, 3, 100:130, 100:150] = 1
+    assert openness(frame).flatten().tolist() == pytest.approx([0, 0.5, 1])
 
 
 def test_residual_block_starts_as_the_identity():

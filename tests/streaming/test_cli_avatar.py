@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.artefacts.avatar import Avatar, load_avatar
-from engine.errors import ConfigError, OutputError, PortraitError
+from engine.errors import ArtefactError, ConfigError, OutputError, PortraitError
 from streaming import cli_avatar
 from streaming.avatars import shipped_avatars
 
@@ -100,3 +100,13 @@ def test_shipped_avatars_say_where_they_come_from_and_are_small() -> None:
         assert path.stat().st_size < 1 << 20
         error = np.abs(avatar.project(avatar.template) - avatar.source_points)
         assert error.max() < 0.5
+
+
+def test_points_are_of_an_avatar_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="no avatar"):
+        run("points", tmp_path / "nobody.avatar")
+
+
+def test_create_says_where_points_are_put_right(tmp_path: Path, built: list[dict[str, object]]) -> None:
+    result = CliRunner().invoke(cli_avatar.app, ["create", "x.png", "--out", str(tmp_path / "me.avatar")])
+    assert f"mien avatar points {tmp_path / 'me.avatar'}" in result.output

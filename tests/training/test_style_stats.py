@@ -23,6 +23,6 @@ def test_figures_of_a_known_clip():
     assert figures.head_amplitude == pytest.approx(0.1 / np.sqrt(2), rel=0.01)
     assert figures.head_speed == pytest.approx(0.1 * np.pi * 2 / np.pi, rel=0.02)
     assert (figures.blinks_a_minute, figures.shut_share, figures.shut_s) == pytest.approx((6.0, 0.1, 1.0))
-    assert figures.mouth_range == pytest.approx(0.2, rel=0.02) and figures.mouth_width == pytest.approx(0.1, rel=0.02)
+    assert figures.mouth_range == pytest.approx(0.2, rel=0.04) and figures.mouth_width == pytest.approx(0.1, rel=0.04)
     assert figures.lip_speed == pytest.approx(0.4, rel=0.02)
     assert set(figures.named()) >= {"head_amplitude", "lip_speed"}

@@ -15,7 +15,7 @@ from training import style_cli, style_transfer  # noqa: E402
 from training.reference_motion import ReferenceMotion  # noqa: E402
 from training.style_motion import styled_motion  # noqa: E402
 from training.style_report import write_report  # noqa: E402
-from training.style_transfer import StyleSettings, Sync, Transfer, measure_sync, transfer  # noqa: E402
+from training.style_transfer import StyleSettings, Transfer, transfer  # noqa: E402
 
 TINY = {"steps": 2, "head_steps": 2, "speech_s": 5, "batch": 2, "threads": 1}
 
@@ -93,14 +93,6 @@ def test_without_sound_or_synthesiser_it_still_learns(random_bundle, monkeypatch
     assert len(found.losses) == 6 * style_transfer.STEPS_PER_EPOCH, "one epoch of f and five of all"
     # Its rate is far below what eight bits can hold (docs/styles.md).
     assert found.style.manifest.pose.rhythm == ()
-
-
-def test_sync_is_found_with_its_lag():
-    curve = np.cumsum(np.random.default_rng(0).standard_normal(600)).astype(np.float32)
-    late = measure_sync(curve[6:], curve[:-6])
-    assert late.r > 0.99 and late.lag_s == pytest.approx(0.1) and late.holds
-    assert not Sync(0.9, 0.3).holds and not Sync(0.1, 0.0).holds
-    assert measure_sync(curve, np.zeros(600, np.float32)).r == 0
 
 
 def test_the_report_shows_all_and_needs_nothing_beside_itself(made, tmp_path):

@@ -22,13 +22,13 @@ WINDOW, ROWS, FRAMES = 256, 4, 6
 
 
 def write_person(folder, split, seed, side=WINDOW):
-    """A person of noise whose true frames are brighter inside of the mouth than drawn ones."""
+    """A person of noise whose true frames are brighter than drawn ones."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     target = rng.integers(40, 200, (ROWS, 3, side, side), np.uint8)
     inside = np.zeros((ROWS, side, side), np.uint8)
     inside[:, side // 2 : side // 2 + 40, side // 2 - 30 : side // 2 + 30] = 1
-    drawn = np.where(inside[:, None] > 0, 20, target).astype(np.uint8)
+    drawn = np.where(inside[:, None] > 0, 20, 0.6 * target).astype(np.uint8)
     rest = np.stack([255 * inside, 0 * inside, 0 * inside], 1)
     regions = np.where(inside > 0, MaskClass.TEETH, MaskClass.SKIN).astype(np.uint8)
     regions[:, : side // 8] = MaskClass.BACKGROUND
@@ -83,8 +83,8 @@ def config(people, out, **given):
 
 
 def test_lite_learns_and_writes_weights(people, tmp_path):
-    history = train_generator(config(people, tmp_path, steps=14, adversarial=0, learning_rate=4e-3, average=0.5))
-    assert np.mean(history[-4:]) < np.mean(history[:4])
+    history = train_generator(config(people, tmp_path, steps=10, adversarial=0, learning_rate=4e-3, average=0.5))
+    assert np.mean(history[-3:]) < np.mean(history[:3])
     LiteGenerator().load_state_dict(load_file(tmp_path / "renderer.safetensors"))
     StaticEncoder().load_state_dict(load_file(tmp_path / "renderer_static.safetensors"))
     assert list((tmp_path / "events").iterdir())
@@ -130,7 +130,7 @@ def test_nothing_is_asked_for_where_nobody_is(people):
     assert torch.equal(target[:, :, :32], batch.dynamic[:, :3, :32])
     assert torch.equal(target[:, :, 32:], batch.target[:, :, 32:])
     found = figures(batch.target, batch)
-    assert found["inside"] == 0 < found["warp inside"] and found["skin"] == 0
+    assert found["inside"] == 0 < found["warp inside"] and found["skin"] == 0 < found["warp skin"]
 
 
 def test_the_inside_is_wanted_as_bright_as_it_was_drawn(people):

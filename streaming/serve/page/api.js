@@ -57,7 +57,7 @@ const pictureOf = (id) => `/api/avatars/${encodeURIComponent(id)}/picture.png`;
 
 const pointsOf = (id) => `/api/avatars/${encodeURIComponent(id)}/points`;
 export const points = (id) => data("GET", pointsOf(id));
-export const putPoints = (id, moved) => data("PUT", pointsOf(id), { json: { points: moved } });
+export const putPoints = (id, face) => data("PUT", pointsOf(id), { json: face });
 
 export function makeAvatar(file) {
   const body = new FormData();

@@ -11,6 +11,7 @@ const NUDGE_FAR = 5;
 const CLOSEST = 48;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const PARTS = { face: [0, 67], eyes: [17, 47], mouth: [48, 67] };
+const FIRST_OF_IRISES = 68;
 
 let avatar = null;
 let points = null;
@@ -26,7 +27,7 @@ const shape = (tag, attributes) => {
 };
 const path = (line, closed) => `M${line.map(([x, y]) => `${x} ${y}`).join("L")}${closed ? "Z" : ""}`;
 const facial = (of) =>
-  points.lines.map(([members, closed]) => shape("path", { d: path(members.map((i) => of[i]), closed) }));
+  points.facial.map(([members, closed]) => shape("path", { d: path(members.map((i) => of[i]), closed) }));
 const reach = () => document.querySelector("input[name=reach]:checked").value;
 const along = () => points.reach(chosen, reach());
 
@@ -56,13 +57,15 @@ function lookAt(part) {
 function draw() {
   if (!points) return;
   $("lines").replaceChildren(...facial(points.now));
+  $("irises").replaceChildren(...points.irises.map(([cx, cy, r]) => shape("circle", { cx, cy, r })));
   const radius = DOT_PX * scale();
   points.now.forEach(([x, y], i) => {
     const dot = $("points").children[i];
     dot.setAttribute("cx", x);
     dot.setAttribute("cy", y);
     dot.setAttribute("r", radius);
-    dot.setAttribute("class", `${points.moved(i) ? "moved " : ""}${i === chosen ? "chosen" : ""}`);
+    const kinds = { iris: i >= FIRST_OF_IRISES, moved: points.moved(i), chosen: i === chosen };
+    dot.setAttribute("class", Object.keys(kinds).filter((kind) => kinds[kind]).join(" "));
     dot.setAttribute("tabindex", i === chosen ? 0 : -1);
     dot.setAttribute("aria-label", told(i));
   });
@@ -82,7 +85,6 @@ function told(index) {
 function show(understood) {
   $("rest").replaceChildren(...facial(understood.rest));
   $("outline").replaceChildren(...understood.outline.map((piece) => shape("path", { d: path(piece, true) })));
-  $("irises").replaceChildren(...understood.irises.map(([cx, cy, r]) => shape("circle", { cx, cy, r })));
   draw();
 }
 
@@ -94,7 +96,7 @@ function say(text, bad = false) {
 async function open(id) {
   const understood = await api.points(id);
   avatar = understood;
-  points = new Points(understood.points, understood.lines);
+  points = new Points(understood);
   history.replaceState(null, "", `?avatar=${encodeURIComponent(id)}${location.hash}`);
   document.title = `Mien: points of ${understood.name}`;
   $("portrait").setAttribute("href", understood.picture);
@@ -127,10 +129,10 @@ async function save() {
   $("save").disabled = true;
   say("Saving");
   try {
-    const understood = await api.putPoints(saving, points.now);
+    const understood = await api.putPoints(saving, points.face);
     if (avatar.id !== saving) return;
     avatar = understood;
-    points.keep(understood.points);
+    points.keep(understood);
     show(understood);
     say(understood.file ? `Saved to ${understood.file}.` : "Saved, until the server ends.");
   } catch (error) {

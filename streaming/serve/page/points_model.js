@@ -1,4 +1,5 @@
-// The points of one face: what was moved, undone, done again. Nothing here knows of the document.
+// The points of one face: what was moved, undone, done again. Nothing here knows of the document. After the 68 come
+// two for each iris: its centre, and a point of its edge.
 
 export const SIZE = 512;
 /** The names of the lines that `/api/avatars/{avatar}/points` gives, in its order. Sides are the person's own. */
@@ -12,7 +13,10 @@ export const LINES = [
   "Left eye",
   "Outer lips",
   "Inner lips",
+  "Right iris",
+  "Left iris",
 ];
+const LANDMARKS = 68;
 
 /** A shift that leaves all values inside of the picture. */
 const held = (values, by) => Math.min(SIZE - 1 - Math.max(...values), Math.max(-Math.min(...values), by));
@@ -24,14 +28,24 @@ export class Points {
   #after = [];
   #held = null;
 
-  /**
-   * @param {[number, number][]} points px, in iBUG's order.
-   * @param {[number[], boolean][]} lines which of them make a line, and whether it is closed.
-   */
-  constructor(points, lines) {
-    this.#saved = points;
-    this.now = points;
-    this.lines = lines;
+  /** @param {{points, irises, lines}} face as `/api/avatars/{avatar}/points` gives it. */
+  constructor(face) {
+    this.keep(face);
+    this.facial = face.lines;
+    this.lines = [...face.lines, [[LANDMARKS, LANDMARKS + 1], false], [[LANDMARKS + 2, LANDMARKS + 3], false]];
+  }
+
+  /** Centre and radius of both irises. */
+  get irises() {
+    return [LANDMARKS, LANDMARKS + 2].map((at) => {
+      const [[x, y], [edgeX, edgeY]] = [this.now[at], this.now[at + 1]];
+      return [x, y, Math.hypot(edgeX - x, edgeY - y)];
+    });
+  }
+
+  /** To be saved. */
+  get face() {
+    return { points: this.now.slice(0, LANDMARKS), irises: this.irises };
   }
 
   get canUndo() {
@@ -59,7 +73,8 @@ export class Points {
   /** @returns {number[]} what moves along with a point: itself, its "line", or "all". */
   reach(index, how) {
     if (how === "all") return this.now.map((_, i) => i);
-    return how === "line" ? this.lines[this.lineOf(index)][0] : [index];
+    const isCentre = index >= LANDMARKS && (index - LANDMARKS) % 2 === 0;
+    return how === "line" || isCentre ? this.lines[this.lineOf(index)][0] : [index];
   }
 
   /** Begin a movement, which is one step to undo. */
@@ -104,10 +119,10 @@ export class Points {
     this.release();
   }
 
-  /** They are saved as they are. */
-  keep(points) {
-    this.#saved = points;
-    this.now = points;
+  /** This is what is saved now. */
+  keep({ points, irises }) {
+    this.now = [...points, ...irises.flatMap(([x, y, radius]) => [[x, y], [x + radius, y]])];
+    this.#saved = this.now;
   }
 
   #step(from, to) {

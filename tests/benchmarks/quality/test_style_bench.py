@@ -47,6 +47,8 @@ def tracks(monkeypatch):
     monkeypatch.setattr(bench, "load_track", track)
     speech = np.random.default_rng(0).normal(0, 0.1, 12 * SAMPLE_HZ // FPS).astype(np.float32)
     monkeypatch.setattr(bench, "read_sound", lambda path: speech)
+    still = np.zeros((12, 68, 3), np.float32), np.zeros((12, 6), np.float32)
+    monkeypatch.setattr(bench, "_motion", lambda path, track: still)
 
 
 @pytest.mark.usefixtures("tracks")
@@ -63,7 +65,9 @@ def test_a_style_that_equals_the_bundle_gains_nothing(folder, random_bundle_fold
     (row,) = found.rows
     assert (row.style, row.avatar) == ("ballad", "ada")
     assert row.neutral == row.styled and row.sync_neutral == row.sync_styled
-    assert found.mean("ballad")["sld_gain"] == 0 and not holds(found, "ballad")
+    assert row.own_neutral == row.own_styled and row.own_neutral != row.neutral
+    mean = found.mean("ballad")
+    assert mean["sld_gain"] == mean["own_sld_gain"] == 0 and not holds(found, "ballad", "own_")
     assert [guess.style for guess in found.guesses] == ["ballad", "neutral", "ballad"]
     assert set(found.guesses[0].distances) == {"ballad", "neutral"}
     assert "rap" in found.skipped[0] and heard

@@ -60,3 +60,15 @@ def test_other_precisions_are_not_made_here():
     assert to_precision(tiny_step(), "fp32") == tiny_step()
     with pytest.raises(ConfigError, match="mien export"):
         to_precision(tiny_step(), "int8")
+
+
+@pytest.mark.parametrize(("half", "kind"), [("fp16", onnx.TensorProto.FLOAT16), ("bf16", onnx.TensorProto.BFLOAT16)])
+def test_steps_have_their_products_alone_in_half(half, kind):
+    made = onnx.ModelProto.FromString(to_precision(tiny_step(), half, products_only=True))
+    weights = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    products = [node for node in made.graph.node if node.op_type == "MatMul"]
+    assert len(products) == 3 and all(weights[node.input[1]] == kind for node in products)
+    assert weights["half"] == onnx.TensorProto.FLOAT and "w.x" not in weights
+    inferred = onnx.shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
+    types = {value.name: value.type.tensor_type.elem_type for value in inferred.graph.value_info}
+    assert types["sum"] == types["kept"] == types["own"] == onnx.TensorProto.FLOAT

@@ -16,7 +16,7 @@ from engine.backends.float_graph import to_floats
 from engine.backends.opening import Wanted, network_opener, open_graph, open_networks_on, open_step, resolve
 from engine.backends.ort_graph import TENSORRT
 from engine.backends.slots import DeviceState
-from engine.errors import ConfigError, MissingExtraError
+from engine.errors import ArtefactError, ConfigError, MissingExtraError
 from engine.pipeline import Pipeline, open_manifold
 from engine.snapshot import load_state, save_state, state_arrays
 from tests.bundles import face_template
@@ -70,6 +70,21 @@ def test_tensorrts_provider_is_told_the_card_the_shapes_and_the_cache(monkeypatc
     assert name == TENSORRT and options["trt_engine_cache_path"] == str(tmp_path)
     assert "bank.deep:2x9x4" in options["trt_profile_max_shapes"] and "x:4x4" in options["trt_profile_max_shapes"]
     assert len(options["trt_engine_cache_prefix"]) == 24
+
+
+def test_calls_that_cannot_be_recorded_are_made_one_by_one(monkeypatch, caplog):
+    asked = []
+
+    def opened(graph, providers, cuda_graphs=False):
+        asked.append((providers[0][1]["enable_cuda_graph"], cuda_graphs))
+        if cuda_graphs:
+            raise ArtefactError("A graph cannot be loaded.") from RuntimeError("a node on the processor")
+
+    monkeypatch.setattr(opening, "OrtGraph", opened)
+    open_graph("cuda", b"", Wanted({}))
+    open_graph("cuda", b"", Wanted({}, cuda_graphs=False))
+    assert asked == [("1", True), ("0", False), ("0", False)]
+    assert "a node on the processor" in caplog.text
 
 
 def test_without_a_card_tensorrt_says_so(monkeypatch):

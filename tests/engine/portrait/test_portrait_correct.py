@@ -9,6 +9,7 @@ from engine.portrait.correct import correct_points, matte_outline
 from engine.portrait.face_mesh import RIGHT_IRIS, ibug68
 from engine.portrait.geometry import fit_head
 from engine.portrait.lips import LOWER_INNER, UPPER_INNER
+from engine.renderer.lids import RIGHT_LOWER, RIGHT_UPPER
 from engine.renderer.warp import WarpRenderer
 from streaming.avatars import shipped_avatars
 
@@ -135,3 +136,31 @@ def _speaking(avatar: Avatar) -> np.ndarray:
     opened[np.r_[6:11, 55:60, 65:68], 1] += 0.13
     still = np.zeros(6, np.float32)
     return WarpRenderer(avatar).render(opened, still, still[:2])[240:340, 190:320].astype(int)
+
+
+def test_irises_are_put_where_they_are_wanted_or_refused() -> None:
+    wanted = ADA.irises + np.array([[3, -1, 2], [-2, 1, -1]])
+    corrected = correct_points(ADA, ADA.source_points, wanted)
+    np.testing.assert_allclose(corrected.irises, wanted, atol=1e-3)
+    np.testing.assert_array_equal(corrected.source_points, ADA.source_points)
+    for change, says in (
+        ([[40, 0, 0], [0, 0, 0]], "right iris lies beside"),
+        ([[0, 0, 0], [0, 60, 0]], "left iris lies beside"),
+        ([[0, 0, 0], [0, 0, 90]], "left iris is"),
+        ([[0, 0, -20], [0, 0, 0]], "right iris is"),
+        ([[1e300, 0, 0], [0, 0, 0]], "right iris lies beside"),
+        ([[np.nan, 0, 0], [0, 0, 0]], "three numbers"),
+    ):
+        with pytest.raises(PortraitError, match=says):
+            correct_points(ADA, ADA.source_points, ADA.irises + np.array(change))
+
+
+def test_lids_that_are_drawn_far_apart_are_followed_by_the_whole_of_their_edge() -> None:
+    """As on a drawn face whose large eyes were found too small."""
+    points = moved([37, 38], 0, -14)
+    points[[40, 41]] += (0, 14)
+    corrected = correct_points(ADA, points)
+    by = (corrected.mesh - ADA.mesh)[:, 1]
+    upper, lower = by[list(RIGHT_UPPER)], by[list(RIGHT_LOWER)]
+    assert (upper[2:7] < -7).all() and (lower[2:7] > 7).all() and abs(upper[[0, -1]]).max() < 1
+    assert (np.diff(upper[:4]) < 0).all() and (np.diff(upper[-4:]) > 0).all(), "one arc"

@@ -73,6 +73,16 @@ def test_eyes_stay_when_the_mouth_moves(person, expression):
     assert np.abs(on_face(expression, displacement, person.source_points[36:48])).max() < 0.3
 
 
+def test_an_eye_follows_its_corners_and_not_its_lids(person, expression):
+    displacement = np.zeros((68, 2), np.float32)
+    displacement[[36, 39]] = [3, -2]
+    displacement[[37, 38], 1] = 9
+    eyes = person.source_points[[36, 39, 42, 45]]
+    moved = on_face(expression, displacement, [eyes[:2].mean(0) + np.array([3, -2]), eyes[2:].mean(0)])
+    assert moved[0] == pytest.approx([-3, 2], abs=0.5)
+    assert moved[1] == pytest.approx([0, 0], abs=0.5)
+
+
 def test_the_window_grows_with_the_heads_motion(person, expression):
     face = [person.source_points.min(0), person.source_points.max(0)]
     for reach in (0.0, 40.0):

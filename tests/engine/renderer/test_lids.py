@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from engine.renderer.lids import Eye, LidMotion
+from engine.renderer.lids import WIDEST, Eye, LidMotion
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +69,58 @@ def test_the_skin_moves_no_further_than_its_reach(person, eye, upper):
 
 def test_an_eye_that_moves_with_the_head_does_not_close(eye):
     assert eye.motion(np.full((68, 2), 7.0, np.float32)) == LidMotion(0.0, 0.0)
+
+
+def test_a_narrow_eye_opens_wide_and_a_wide_one_hardly_wider(person, eye):
+    def opened(which):
+        displacement = np.zeros((68, 2), np.float32)
+        displacement[[37, 38], 1] = -40
+        return which.motion(displacement).upper
+
+    points = person.source_points.copy()
+    points[[37, 38, 40, 41], 1] = points[36, 1] + np.array([-2, -2, 2, 2])
+    narrow = Eye(replace(person, source_points=points), 120.0, left=False)
+    assert opened(eye) == pytest.approx(-0.6)
+    assert opened(narrow) < -1.5
+    width = float(np.linalg.norm(points[39] - points[36]))
+    assert (1 - opened(narrow)) * 4 == pytest.approx(WIDEST * width, rel=0.02)
+
+
+def test_a_narrow_eye_without_white_gets_one(person):
+    image = person.image.copy()
+    low, high = person.source_points[36:42].min(0).astype(int), person.source_points[36:42].max(0).astype(int)
+    image[low[1] - 2 : high[1] + 3, low[0] - 2 : high[0] + 3] = (40, 30, 25)
+    source = window(person)
+    motion = LidMotion(-0.6, 0.0)
+    balls = []
+    for picture in (person.image, image):
+        eye = Eye(replace(person, image=picture), 120.0, left=False)
+        lids = eye.slide(source, motion)
+        ball = eye.look(source, np.zeros(2), lids.below, motion)[..., :3].astype(float)
+        x, y = source[..., 0], source[..., 1]
+        beyond = (lids.opening > 0.9) & (y < low[1] - 2) & (np.abs(x - person.irises[0, 0]) > 9)
+        assert beyond.sum() > 10
+        balls.append(ball[beyond].mean())
+    assert balls[1] > 100
+    assert balls[0] > balls[1]
+
+
+def test_lashes_lie_where_the_lids_of_a_shut_eye_meet(person, eye):
+    source = window(person)
+    assert eye.slide(source, LidMotion(0.3, 0.1)).lashes is None
+    half, shut = (eye.slide(source, LidMotion(upper, 0.05)).lashes for upper in (0.7, 0.95))
+    assert 0 < half.max() < shut.max() == pytest.approx(1, abs=0.05)
+    rows = np.flatnonzero(shut[:, 45] > 0.05)
+    lower_lid = person.source_points[[40, 41], 1].mean() - source[0, 0, 1]
+    assert 1 < len(rows) < 0.08 * 120 and abs(rows.mean() - lower_lid) < 6
+    assert not shut[:, 0].any() and not shut[:, -1].any()
+    assert all(0.15 < left < 0.65 for left in eye.lash_shade) and eye.lash_shade[0] > eye.lash_shade[2]
+
+
+def test_no_brow_is_pulled_down_into_the_lids_skin(person):
+    image = person.image.copy()
+    for x, y in person.source_points[17:22].astype(int):
+        image[y - 5 : y + 6, x - 10 : x + 11] = 20
+    skin = Eye(replace(person, image=image), 120.0, left=False)._skin[..., :3].astype(int)
+    plain = Eye(person, 120.0, left=False)._skin[..., :3].astype(int)
+    assert np.abs(skin - plain).max() < 45

@@ -270,3 +270,20 @@ def test_a_style_s_smoothing_takes_its_share():
             seen.append(pose)
         speeds.append(np.abs(np.diff(np.array(seen), axis=0)).mean())
     assert speeds[1] < 0.6 * speeds[0]
+
+
+def test_a_style_s_motion_goes_through_its_poles_and_begins_at_the_base():
+    """After one frame of a step, two poles have let (1 - keep)^2 of it through."""
+    stage, keep = make_motion(), 0.6
+    slow = replace(style(3.0), motion_keep=keep)
+    rest = np.linspace(-1, 1, 123, dtype=np.float32).reshape(1, 41, 3)
+    features = np.ones((2, 512), np.float32)
+    plain, state = stage.step(features, stage.init_state())
+    moved, state = stage.step(features, state, shares((slow, 1.0)))
+    base, _ = stage.step(features, stage.step(features, stage.init_state())[1])
+    np.testing.assert_allclose(moved - base, (1 - keep) ** 2 * 2 * (base - rest), rtol=1e-4)
+    for _ in range(60):
+        base, moved = moved, None
+        moved, state = stage.step(features, state, shares((slow, 1.0)))
+    np.testing.assert_allclose(moved, base, atol=1e-3)
+    assert not np.allclose(moved, plain)

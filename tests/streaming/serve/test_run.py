@@ -71,6 +71,7 @@ def test_a_port_that_is_taken_is_said() -> None:
         (["--ice-server", "http://x"], "stun:host:port"),
         (["--origin", "https://x/path"], "without a path"),
         (["--codec", "AV1"], "--codec"),
+        (["--device", "gpu"], "--device"),
         (["--max-sessions", "0"], "--max-sessions"),
     ],
 )
@@ -88,10 +89,15 @@ def test_options_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "run_server", seen.append)
     turn = "turn:me:secret@example.net:3478?transport=tcp"
     arguments = ["--host", "::", "--token", "open-sesame", "--ice-server", "stun:example.net", "--ice-server", turn]
-    assert mien(["serve", *arguments, "--origin", "*", "--probe", "--idle-s", "5", "--renderer", "lite"]) == 0
+    assert (
+        mien(
+            ["serve", *arguments, "--origin", "*", "--probe", "--idle-s", "5", "--renderer", "lite", "--device", "auto"]
+        )
+        == 0
+    )
     (config,) = seen
     assert config.probe and config.origins == ("*",) and config.idle_s == 5 and not config.on_loopback
-    assert config.renderer == "lite"
+    assert config.renderer == "lite" and config.device == "auto"
     assert [split_ice(server) for server in config.ice_servers] == [
         ("stun:example.net", None, None),
         ("turn:example.net:3478?transport=tcp", "me", "secret"),
