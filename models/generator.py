@@ -94,9 +94,10 @@ class StaticEncoder(nn.Module):
         self.patterns = nn.Sequential(
             nn.AdaptiveAvgPool2d(LITE_PATTERN_SIZE),
             nn.PixelUnshuffle(_SHUFFLE),
-            _conv(PATTERN_CHANNELS * _SHUFFLE**2, 32, kernel=1),
-            _conv(32, 48, stride=2),
-            _conv(48, 48, stride=2),
+            # Leaky: many samples come without patterns, and on zeros alone units with a flat side die for good.
+            nn.Sequential(nn.Conv2d(PATTERN_CHANNELS * _SHUFFLE**2, 32, 1), nn.LeakyReLU(0.2)),
+            nn.Sequential(nn.Conv2d(32, 48, 3, 2, 1), nn.LeakyReLU(0.2)),
+            nn.Sequential(nn.Conv2d(48, 48, 3, 2, 1), nn.LeakyReLU(0.2)),
         )
         self.style = nn.Linear(48, STATIC_CHANNELS)
         nn.init.zeros_(self.style.weight)

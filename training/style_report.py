@@ -114,10 +114,10 @@ def _table(transfer: Transfer) -> str:
     head = "<tr><th></th><th>clip</th><th>bundle</th><th>style</th><th></th></tr>"
     rows = []
     for (words, unit, clip, before, after), (_, _, digits) in zip(figure_rows(transfer), ROWS.values(), strict=True):
-        nearer = abs(after - clip) < abs(before - clip)
+        gain = abs(before - clip) - abs(after - clip)
         cells = [
             f'<td class="n{" near" if mark else ""}">{value:.{digits}f}</td>'
-            for value, mark in ((clip, False), (before, not nearer), (after, nearer))
+            for value, mark in ((clip, False), (before, gain < 0), (after, gain > 0))
         ]
         rows.append(f"<tr><td>{escape(words)}</td>{''.join(cells)}<td>{escape(unit)}</td></tr>")
     return f"<table>{head}{''.join(rows)}</table>"

@@ -224,7 +224,8 @@ class _Work:
             layers.fit(self.smoothing)
             made = self._made()
             matrix, offset = mouth_map(made, wanted)
-            miss = abs(float(np.log(_lip_speed(self._opening(np.float32(made @ matrix.T + offset))) / speed)))
+            opening = self._opening((made @ matrix.T + offset).astype(np.float32))
+            miss = abs(float(np.log(_lip_speed(opening) / speed)))
             if miss >= least:
                 break
             least, best = miss, (self.smoothing, copy.deepcopy(self.tuned_motion.state_dict()))
