@@ -309,9 +309,9 @@ def _row(stage: _Stage, reference: Reference, avatar: Avatar) -> StyleRow:
 
 
 def _scores(reference: Reference, points: NDArray[np.float32], model: NDArray[np.float32] | None = None) -> StyleScores:
-    model = reference.track.points if model is None else model
-    model, made = (calmed(track, reference.track.fps) for track in (model, points))
-    return style_scores(model, register_framing(model, made))
+    shown = reference.track.points if model is None else model
+    ours, made = (calmed(track, reference.track.fps) for track in (shown, points))
+    return style_scores(ours, register_framing(ours, made))
 
 
 def calmed(points: NDArray[np.float32], fps: float) -> NDArray[np.float64]:
@@ -322,12 +322,11 @@ def calmed(points: NDArray[np.float32], fps: float) -> NDArray[np.float64]:
 def _guesses(stage: _Stage, held: list[Reference], people: list[Avatar], count: int) -> tuple[Guess, ...]:
     """Clips in all styles by turns, each on the sound of its own reference, on all avatars, with other seeds."""
     makings = [(ref, avatar, seed) for seed in range(count) for avatar in people for ref in held][:count]
-    figures = np.array(
-        [
-            [list(asdict(_scores(other, stage.play(ref, avatar, ref.name, seed)[0])).values()) for other in held]
-            for ref, avatar, seed in makings
-        ]
-    )
+    rows = []
+    for ref, avatar, seed in makings:
+        points, _ = stage.play(ref, avatar, ref.name, seed)
+        rows.append([list(asdict(_scores(other, points)).values()) for other in held])
+    figures = np.array(rows)
     distances = nearness(figures)
     guesses = []
     for (ref, avatar, seed), row in zip(makings, distances, strict=True):

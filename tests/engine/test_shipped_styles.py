@@ -18,7 +18,7 @@ from streaming.media_in import SpeechFile
 
 PRETRAINED = Path(models.spec.__file__).parent / "pretrained"
 NAMES = ("ballad", "neutral", "opera", "rap")
-SECONDS = 6
+SECONDS = 5
 MOST = 3.0
 """Times the largest step of ordinary speech."""
 
