@@ -165,7 +165,7 @@ class StrawBench:
 
     found: ClassVar[dict] = {}
 
-    def __init__(self, *_: object, tracing: bool = False) -> None:
+    def __init__(self, *_: object, tracing: bool = False, renderer: str | None = None) -> None:
         self.clock, self.trace = None, '{"traceEvents": []}' if tracing else ""
 
     def run(self, scenario) -> dict:

@@ -1,6 +1,7 @@
 import csv
 import json
 from dataclasses import fields
+from functools import partial
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from clip_fakes import FPS, NO_FACE, Counted, noise, pictures, speech_like, write_clip
 from typer.testing import CliRunner
 
-from benchmarks import cli
+from benchmarks import cli, style_cli
 from benchmarks.quality import report
 from benchmarks.quality.folder import find_pairs, mean_scores
 from benchmarks.quality.pair import Scores, evaluate_pair, evaluate_style
@@ -101,8 +102,9 @@ def test_the_page_is_whole_and_asks_nobody(judged):
 def measured(monkeypatch):
     """The command line with the clips' own landmark function."""
     counted = Counted()
-    for name, function in (("evaluate_pair", evaluate_pair), ("evaluate_style", evaluate_style)):
-        monkeypatch.setattr(cli, name, lambda *a, _f=function, **k: _f(*a, make_measure=counted, **k))
+    for module, function in ((cli, evaluate_pair), (style_cli, evaluate_style)):
+        replaced = partial(function, make_measure=counted)
+        monkeypatch.setattr(module, function.__name__, replaced)
     return counted
 
 
