@@ -2,6 +2,7 @@
 
 import gc
 import io
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.errors import ArtefactError
 from engine.pipeline import MotionFrame, Pipeline, PipelineState, open_manifold
 from engine.snapshot import load_state, save_state, state_arrays
 from engine.stages.style_mix import NO_STYLE, OpenStyle, Steering
-from engine.styles import Styled, Wardrobe, open_style
+from engine.styles import KEPT, Styled, Wardrobe, open_style
 from tests.bundles import face_template
 from tests.style_makers import LIFE, make_style
 
@@ -165,16 +166,20 @@ def test_a_measured_pipeline_is_in_its_style(pipeline, other):
     assert_equal(frames, run(pipeline, blocks, [at(other, 1.0)] * 12)[0])
 
 
-def test_the_wardrobe_opens_a_style_once_and_lets_it_go(random_bundle):
+def test_the_wardrobe_opens_a_style_once_and_lets_it_go_when_others_came(random_bundle):
     wardrobe = Wardrobe(random_bundle)
     one, twin = make_style(random_bundle), make_style(random_bundle)
     first = wardrobe.open(one)
     assert wardrobe.open(twin) is first and first.name == "ballad"
     assert wardrobe.open(make_style(random_bundle, name="rap")) is not first
-    number = id(first)
+    gone = weakref.ref(first)
     del first
     gc.collect()
-    assert all(id(kept) != number for kept in wardrobe._open.values())
+    assert gone() is wardrobe.open(one)
+    for number in range(KEPT):
+        wardrobe.open(make_style(random_bundle, name=str(number)))
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_cannot_be_worn_is_refused(random_bundle):
