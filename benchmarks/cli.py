@@ -151,7 +151,7 @@ def methods(
             progress=display.update,
         )
     Console(width=_WIDTH).print(tables.by_method(rows, f"{len(rows[0].results)} clips of {clips}"))
-    for sentence in [*skipped, "This version has one renderer, `warp`; there is no `lite` to measure."]:
+    for sentence in skipped:
         print(f"mien: note: {sentence}", file=sys.stderr)
     if report is not None:
         write_json(report, tables.methods_json(rows, skipped))
