@@ -19,7 +19,6 @@ from benchmarks.calls_bench import calls as calls_of_many
 from benchmarks.comparison import DEFAULT_TOLERANCE, compare, load_report, same_machine
 from benchmarks.gate_bench import gate as what_moves_the_mouth
 from benchmarks.gate_bench import gate_table, load_run
-from benchmarks.gpu_bench import gpu_table, measure_gpu
 from benchmarks.live_bench import LiveSettings, desk_config
 from benchmarks.live_bench import live as desk_between_null_sinks
 from benchmarks.live_figures import live_table
@@ -34,7 +33,7 @@ from engine.artefacts.style import load_style
 from engine.clock import MonotonicClock
 from engine.drawing import Drawing
 from engine.engine import PUSHED_LOOKAHEAD, Engine
-from engine.errors import ConfigError, OutputError
+from engine.errors import ConfigError, MissingExtraError, OutputError
 from engine.pipeline import Pipeline
 from engine.process_renderer import ProcessRenderer
 from models.spec import MAX_LOOKAHEAD
@@ -293,6 +292,11 @@ def gpu(
     report: JsonPath = None,
 ) -> None:
     """A graphics card, or the processor: each stage and the whole frame by batch, against the device's own limits."""
+    try:
+        from benchmarks.gpu_bench import gpu_table, measure_gpu
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"`mien bench gpu` needs {error.name}: pip install 'mien[gpu]'.") from error
+
     found = measure_gpu(device, preset, precision, most, seconds, live_s, resolve_avatar(avatar), load_bundle(bundle))
     Console().print(gpu_table(found))
     if report is not None:

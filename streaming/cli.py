@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from engine.errors import MienError, MissingExtraError
@@ -209,7 +210,7 @@ def _unavailable(name: str, error: ImportError) -> Any:
 
     @stand_in.command(
         name,
-        help=f"Not installed: {remedy}.",
+        help=f"Not installed: {escape(remedy)}.",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
         add_help_option=False,
     )
