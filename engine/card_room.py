@@ -122,15 +122,17 @@ class CardRoom:
             CapacityError: No more portraits fit on the card.
             SessionError: The room is closed.
         """
+        drawing, who = self.seat(avatar, patterns)
+        return CardRenderer(self, self._sketcher(drawing), who)
+
+    def seat(self, avatar: Avatar, patterns: U8 | None = None) -> tuple[Drawing, Bound]:
+        """Put a portrait on the card, as ``renderer`` does: what sketches it is to be told, and its place."""
         if self._closed:
             raise SessionError("The card's thread has ended: make a new engine.")
         size = WINDOW_SIZE if self._network is None else self._network.geometry.size
-        static = self._static(source_input(avatar, size), patterns)
+        static = None if self._network is None else encode_static(self._network, source_input(avatar, size), patterns)
         who = self._painter.bind(SketchRenderer(avatar).source, avatar.plate, static)
-        return CardRenderer(self, self._sketcher(Drawing(avatar, sketched=size)), who)
-
-    def _static(self, source: U8, patterns: U8 | None) -> NDArray[np.float32] | None:
-        return None if self._network is None else encode_static(self._network, source, patterns)
+        return Drawing(avatar, sketched=size), who
 
     def draw(self, session: Hashable, sketch: Sketch, who: Bound) -> "Future[Picture]":
         """Let a frame be drawn in the next launch that has room.

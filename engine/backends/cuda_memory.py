@@ -23,24 +23,33 @@ def load_cuda() -> Any:
     return runtime
 
 
-class Buffer:
-    """Memory on a card, with as much on the host that it is copied by; freed with the object."""
+class Memory:
+    """Memory on a card; freed with the object."""
+
+    def __init__(self, cuda: Any, bytes_: int) -> None:
+        self._cuda, self.bytes = cuda, max(1, bytes_)
+        self.address = int(checked(cuda, cuda.cudaMalloc(self.bytes)))
+
+    def __del__(self) -> None:
+        # Where making it failed half-way, there is less to free.
+        if hasattr(self, "address"):
+            self._cuda.cudaFree(self.address)
+
+
+class Buffer(Memory):
+    """An array's memory on a card, with as much on the host that it is copied by."""
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: Dtype) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self.bytes = max(1, int(np.prod(shape)) * self.dtype.itemsize)
-        self._cuda = cuda
-        self.address = int(checked(cuda, cuda.cudaMalloc(self.bytes)))
+        super().__init__(cuda, int(np.prod(shape)) * self.dtype.itemsize)
         # Page-locked: a copy from elsewhere goes by way of such memory anyway, and the processor waits for it.
         self.host_address = int(checked(cuda, cuda.cudaMallocHost(self.bytes)))
         self.host = host_view(self.host_address, shape, self.dtype)
 
     def __del__(self) -> None:
-        # Where making it failed half-way, there is less to free.
         if hasattr(self, "host_address"):
             self._cuda.cudaFreeHost(self.host_address)
-        if hasattr(self, "address"):
-            self._cuda.cudaFree(self.address)
+        super().__del__()
 
 
 class Stream:
@@ -83,7 +92,9 @@ class Stream:
             work()
         finally:
             graph = checked(cuda, cuda.cudaStreamEndCapture(self.handle))
-        return checked(cuda, cuda.cudaGraphInstantiate(graph, 0))
+        recorded = checked(cuda, cuda.cudaGraphInstantiate(graph, 0))
+        checked(cuda, cuda.cudaGraphDestroy(graph))
+        return recorded
 
     def replay(self, recorded: Any) -> None:
         """Do what was recorded."""

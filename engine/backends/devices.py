@@ -10,8 +10,8 @@ others              plug-ins (entry points of the group ``mien.backends``), such
 ==================  ================================================================================
 """
 
+import ctypes.util
 import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -47,12 +47,14 @@ class Machine:
         providers: Those of the onnxruntime that is installed.
         packages: Version by name of the packages that matter here, as far as they are installed.
         plugins: Names of the plug-ins that are installed.
+        nvinfer: Whether the system itself has TensorRT's library, beside Python's packages.
     """
 
     cards: tuple[Card, ...] = ()
     providers: tuple[str, ...] = (ort_graph.CPU,)
     packages: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    nvinfer: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -81,6 +83,7 @@ def detect() -> Machine:
         tuple(ort_graph.available()),
         {name: version for name in names if (version := _version(name)) is not None},
         tuple(sorted(entry.name for entry in importlib.metadata.entry_points(group=PLUGINS))),
+        ctypes.util.find_library("nvinfer") is not None,
     )
 
 
@@ -98,6 +101,9 @@ def missing(device: str, machine: Machine) -> str | None:
         provider = ort_graph.CUDA if device == "cuda" else ort_graph.TENSORRT
         if provider not in machine.providers:
             return f"{device} needs the package onnxruntime-gpu in place of onnxruntime: {_SWAP}."
+        # Every onnxruntime-gpu names TensorRT's provider; the libraries that it needs are not in it.
+        if device == "tensorrt" and "tensorrt" not in machine.packages and not machine.nvinfer:
+            return "tensorrt needs TensorRT's own libraries: pip install 'mien[gpu]'."
     if device == "native-tensorrt":
         for name in ("tensorrt", "cuda-bindings"):
             if name not in machine.packages:
@@ -107,12 +113,13 @@ def missing(device: str, machine: Machine) -> str | None:
     return None
 
 
-def choose(device: str, machine: Machine) -> Choice:
+def choose(device: str, machine: Machine, broken: Mapping[str, str] | None = None) -> Choice:
     """Take what was asked for, or the next best.
 
     Args:
         device: One of ``DEVICES``.
         machine: As from ``detect``.
+        broken: Devices that were tried and do not run although all is installed, with the reason in a sentence.
 
     Raises:
         ConfigError: There is no such device.
@@ -122,16 +129,15 @@ def choose(device: str, machine: Machine) -> Choice:
     if not machine.cards:
         reason = None if device == "auto" else missing(device, machine)
         return Choice("cpu", () if reason is None else (reason, "So cpu is used."))
-    if device == "auto":
-        return _first(_AUTO, machine)
-    return _first((device, *_NEXT[device]), machine)
+    devices = _AUTO if device == "auto" else (device, *_NEXT[device])
+    return _first(devices, machine, broken or {})
 
 
-def _first(devices: tuple[str, ...], machine: Machine) -> Choice:
+def _first(devices: tuple[str, ...], machine: Machine, broken: Mapping[str, str]) -> Choice:
     """The first that can be used, and why those before it cannot."""
     reasons: list[str] = []
     for device in devices:
-        reason = missing(device, machine)
+        reason = missing(device, machine) or broken.get(device)
         if reason is None:
             return Choice(device, (*reasons, f"So {device} is used.") if reasons else ())
         if reason not in reasons:

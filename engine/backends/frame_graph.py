@@ -86,9 +86,8 @@ def frame_graph(network: bytes | None, size: int, static: tuple[int, int, int], 
         frame = _refined(write, frame, pixels, network, size)
     if layout == "rgb":
         shape = write.constant(np.array([-1, IMAGE_SIZE, IMAGE_SIZE, 3]))
-        write.output(
-            write("Reshape", write.rounded(frame), shape), "frame", "uint8", (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3)
-        )
+        shaped = write("Reshape", frame, shape)
+        write.output(write.rounded(shaped), "frame", "uint8", (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3))
     else:
         _as_nv12(write, frame)
     return write.finish()
@@ -149,7 +148,7 @@ def _refined(write: GraphWriter, frame: str, pixels: str, network: bytes, size: 
     values = write("Unsqueeze", write.cast("map_values", "float32"), write.constant(np.array([1])))
     stacked = write("Concat", window, write("ScatterND", nothing, lines, values), axis=1)
     planes = write("Reshape", stacked, write.constant(np.array([-1, size, size, 6])))
-    dynamic = write.rounded(write("Transpose", planes, perm=[0, 3, 1, 2]))
+    dynamic = write.whole(write("Transpose", planes, perm=[0, 3, 1, 2]))
     picture = write.inline(network, {"dynamic": dynamic, "static": write("Gather", "bank.static", "who", axis=0)})[0]
     drawn = write("Transpose", write.cast(picture, "float32"), perm=[0, 2, 3, 1])
     drawn = write("Reshape", drawn, write.constant(np.array([-1, 3])))
@@ -181,14 +180,15 @@ def _as_nv12(write: GraphWriter, frame: str) -> None:
     planes = write("Reshape", frame, write.constant(np.array([-1, IMAGE_SIZE, IMAGE_SIZE, 3])))
     colours = write("Transpose", planes, perm=[0, 3, 1, 2])
     offset = write.constant(np.array([16], np.float32))
-    luma = write.rounded(write("Conv", colours, write.constant(weights(_LUMA)), offset, kernel_shape=[1, 1]))
+    luma = write("Conv", colours, write.constant(weights(_LUMA)), offset, kernel_shape=[1, 1])
     shape = write.constant(np.array([-1, IMAGE_SIZE, IMAGE_SIZE]))
-    write.output(write("Reshape", luma, shape), "luma", "uint8", (BATCH, IMAGE_SIZE, IMAGE_SIZE))
+    write.output(write.rounded(write("Reshape", luma, shape)), "luma", "uint8", (BATCH, IMAGE_SIZE, IMAGE_SIZE))
     middle = write.constant(np.array([128, 128], np.float32))
     halved = write("AveragePool", colours, kernel_shape=[2, 2], strides=[2, 2])
-    chroma = write.rounded(write("Conv", halved, write.constant(weights(_CHROMA)), middle, kernel_shape=[1, 1]))
+    chroma = write("Conv", halved, write.constant(weights(_CHROMA)), middle, kernel_shape=[1, 1])
     half = IMAGE_SIZE // 2
-    write.output(write("Transpose", chroma, perm=[0, 2, 3, 1]), "chroma", "uint8", (BATCH, half, half, 2))
+    pairs = write.rounded(write("Transpose", chroma, perm=[0, 2, 3, 1]))
+    write.output(pairs, "chroma", "uint8", (BATCH, half, half, 2))
 
 
 def _columns(write: GraphWriter, first: int, last: int) -> tuple[str, str, str]:

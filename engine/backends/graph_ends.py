@@ -1,4 +1,4 @@
-"""The inputs and outputs that an ONNX file declares, read without loading it into a runtime."""
+"""The inputs and outputs that an ONNX file declares, read and settled without loading it into a runtime."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,3 +47,31 @@ def ends_of(graph: bytes) -> Ends:
         return found
 
     return Ends(read(model.graph.input), read(model.graph.output))
+
+
+def settled(graph: bytes, lengths: Mapping[str, int | tuple[int, int, int]]) -> bytes:
+    """The graph with those of its free lengths that never change written into it.
+
+    What follows from them is then computed once, when the graph is loaded. Left free, a length that enters the
+    arithmetic would be copied from the processor in every call, and ONNX Runtime records no call with such a copy.
+
+    Args:
+        graph: ONNX.
+        lengths: By name; where a range is given, the length stays free.
+
+    Raises:
+        MissingExtraError: The ``onnx`` package is not installed.
+    """
+    fixed = {name: length for name, length in lengths.items() if isinstance(length, int)}
+    if not fixed:
+        return graph
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("Networks on a graphics card need onnx: pip install 'mien[gpu]'.") from error
+    model = onnx.ModelProto.FromString(graph)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for length in value.type.tensor_type.shape.dim:
+            if length.dim_param in fixed:
+                length.dim_value = fixed[length.dim_param]
+    return bytes(model.SerializeToString())

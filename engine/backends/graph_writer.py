@@ -45,8 +45,12 @@ class GraphWriter:
         self._inputs.append(self._onnx.helper.make_tensor_value_info(name, self._type(kind), list(shape)))
 
     def output(self, tensor: str, name: str, kind: Kind, shape: tuple[int | str, ...]) -> None:
-        """Declare that ``tensor`` leaves as ``name``."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [tensor], [name]))
+        """Declare that ``tensor``, which a node made and no other takes, leaves as ``name``.
+
+        It gets that name where it is made: TensorRT takes bytes only from the very Cast that makes them.
+        """
+        maker = next(node for node in self._nodes if tensor in node.output)
+        maker.output[list(maker.output).index(tensor)] = name
         self._outputs.append(self._onnx.helper.make_tensor_value_info(name, self._type(kind), list(shape)))
 
     def constant(self, value: NDArray[Any]) -> str:
@@ -80,7 +84,7 @@ class GraphWriter:
         return outputs
 
     def inline(self, graph: bytes, given: Mapping[str, str]) -> list[str]:
-        """Put another graph in.
+        """Put another graph in; where it makes bytes, their values stay floats: TensorRT has bytes at its ends alone.
 
         Args:
             graph: ONNX of this opset.
@@ -104,7 +108,10 @@ class GraphWriter:
         for node in model.graph.node:
             copy = self._onnx.NodeProto()
             copy.CopyFrom(node)
-            copy.name = f"{prefix}{node.name}"
+            copy.name = node.name and f"{prefix}{node.name}"
+            if node.op_type == "Cast" and node.attribute[0].i == self._type("uint8"):
+                copy.op_type = "Floor"
+                del copy.attribute[:]
             for field in (copy.input, copy.output):
                 names = [renamed(name) for name in field]
                 del field[:]

@@ -1,11 +1,14 @@
 """From the graphs of an artefact to networks on the device that was chosen."""
 
+import functools
 import importlib.metadata
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from engine.artefacts.bundle import Bundle, NetworkGeometry
 from engine.backend import Network, Networks
@@ -16,14 +19,15 @@ from engine.backends.device_network import BUCKETS, CAPACITY, DeviceNetwork
 from engine.backends.devices import PLUGINS, Choice, choose, detect
 from engine.backends.engine_cache import Recipe, cache_folder, engine_key, graph_digest
 from engine.backends.float_graph import to_floats
-from engine.backends.graph_ends import ends_of
+from engine.backends.graph_ends import ends_of, settled
+from engine.backends.graph_writer import GraphWriter
 from engine.backends.half_graph import to_precision
 from engine.backends.ort_graph import OrtGraph, Provider, cuda_provider, tensorrt_provider
 from engine.backends.profiles import Lengths, as_options, batches_of, profile
 from engine.backends.slotted import BOUND, PLACES, slotted
 from engine.backends.tensorrt_build import engine_for, library_versions
 from engine.backends.tensorrt_graph import TensorRtGraph
-from engine.errors import ArtefactError, ConfigError, MissingExtraError
+from engine.errors import ArtefactError, ConfigError, MienError, MissingExtraError
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ def open_graph(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
         ConfigError: The processor is asked for half precision.
         MissingExtraError: A library is missing.
     """
+    graph = settled(graph, wanted.lengths)
     if device == "cpu":
         if wanted.precision in ("fp16", "bf16"):
             # onnxruntime has few kernels for them there, and ends the process on some of our graphs (1.31).
@@ -91,8 +96,9 @@ def _open_tensorrt(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
     if device == "native-tensorrt":
         plan = engine_for(graph, shapes, wanted.precision, card, wanted.cache)
         return TensorRtGraph(plan, free={**ends.inputs, **ends.outputs})
-    key = engine_key(Recipe(graph_digest(graph), wanted.precision, batches), card, library_versions())
     cache, sizes = str(wanted.cache), as_options(shapes)
+    options = tuple((name, " ".join(each)) for name, each in sorted(sizes.items()))
+    key = engine_key(Recipe(graph_digest(graph), wanted.precision, batches, options), card, library_versions())
     return _recorded(graph, wanted, lambda recorded: tensorrt_provider(cache, key, shapes=sizes, cuda_graphs=recorded))
 
 
@@ -193,13 +199,49 @@ def open_networks_on(device: str, bundle: Bundle, **options: Any) -> Networks:
     return Networks(apc=apc, motion=motion, headpose=headpose)
 
 
-def resolve(device: str) -> Choice:
-    """What computes on this machine when ``device`` is asked for; what is missing is logged.
+def resolve(device: str, say: Callable[[str], object] = logger.warning) -> Choice:
+    """What computes on this machine when ``device`` is asked for: it was tried, and can.
+
+    Args:
+        device: One of ``engine.backends.devices.DEVICES``.
+        say: Told in sentences what is missing, and what is taken instead; by default they are logged.
 
     Raises:
         ConfigError: There is no such device.
     """
-    choice = choose(device, detect())
+    machine, broken = detect(), dict[str, str]()
+    while True:
+        choice = choose(device, machine, broken)
+        reason = None if choice.device == "cpu" else _failure(choice.device)
+        if reason is None:
+            break
+        broken[choice.device] = reason
     for sentence in choice.sentences:
-        logger.warning(sentence)
+        say(sentence)
     return choice
+
+
+@functools.cache
+def _failure(device: str) -> str | None:
+    """Why a device on which all is installed does not compute, in a sentence; None where it does."""
+    shape = (1, 4)
+    try:
+        graph = open_graph(device, _doubling(), Wanted({}, (1,), cuda_graphs=False, cache=cache_folder()))
+        taken, given = graph.buffer(shape, "float32"), graph.buffer(shape, "float32")
+        graph.write(taken, np.ones(shape, np.float32))
+        graph.execute({"x": taken}, {"y": given}, 0)
+        right = bool((graph.read(given) == 2).all())
+    except MienError as error:
+        return f"{device} does not run here: {error}"
+    except Exception as error:  # a driver's and a library's share no class.
+        what = str(error).strip().splitlines() or [type(error).__name__]
+        return f"{device} is installed and does not run here ({what[0]}): see docs/gpu.md for what belongs together."
+    return None if right else f"{device} does not compute what it should: update the driver of the card."
+
+
+def _doubling() -> bytes:
+    """The smallest graph that computes: y is twice x."""
+    write = GraphWriter("doubling")
+    write.input("x", "float32", (BATCH, 4))
+    write.output(write("Add", "x", "x"), "y", "float32", (BATCH, 4))
+    return write.finish()

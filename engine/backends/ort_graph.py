@@ -1,9 +1,12 @@
 """Graphs in ONNX Runtime with their memory bound: on the processor, or on a card by CUDA or by TensorRT's provider.
 
 Buffers are ``OrtValue`` and stay where they are; a call binds them and runs, so that nothing is allocated or copied to
-the host between launches. With CUDA graphs a call is recorded the first time and replayed from then on.
+the host between launches. With CUDA graphs a call is recorded the first time and replayed from then on; calls of one
+graph then have to come from one thread, as the engine's do (ONNX Runtime's own restriction).
 """
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engine.backends.device_graph import Dtype, TensorSpec
+from engine.backends.tensorrt_build import load_tensorrt
 from engine.errors import ArtefactError, ConfigError, MissingExtraError
 
 Place = Literal["cpu", "cuda"]
@@ -61,10 +65,12 @@ class OrtGraph:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        _load_libraries(wanted)
         try:
             self._session = ort.InferenceSession(graph, options, providers=list(providers))
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
-            raise ArtefactError(f"A graph cannot be loaded by {wanted}; export it again.") from error
+            reason = (str(error).strip().splitlines() or ["no reason was given"])[0]
+            raise ArtefactError(f"A graph cannot be loaded by {wanted} ({reason}); export it again.") from error
         # Where a provider's own libraries cannot be loaded, the runtime says so in its log and goes on without it.
         if wanted not in self._session.get_providers():
             raise MissingExtraError(unusable(wanted))
@@ -161,11 +167,26 @@ def available() -> list[str]:
 
 def unusable(provider: str) -> str:
     """What to do where a provider is there but does not run."""
-    needs = "CUDA 12 or 13 and cuDNN 9" if provider == CUDA else "the libraries of TensorRT, CUDA and cuDNN"
+    needs = "CUDA 12 or 13 and cuDNN 9" if provider == CUDA else "TensorRT 10 (not 11), CUDA and cuDNN"
     return (
         f"onnxruntime has {provider} but cannot load it: it needs an NVIDIA driver and {needs} "
         "(pip install 'onnxruntime-gpu[cuda,cudnn]' brings them; TensorRT comes with pip install 'mien[gpu]')."
     )
+
+
+def _load_libraries(provider: str) -> None:
+    """Load what a provider links to from where pip puts it: a folder that the system does not look into.
+
+    Whatever is not there is looked for by the provider itself, which says so if it cannot be found.
+    """
+    if provider == CPU:
+        return
+    # It tells on standard output what it does not find.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(AttributeError, RuntimeError, OSError):
+        ort.preload_dlls()
+    if provider == TENSORRT:
+        with contextlib.suppress(MissingExtraError):
+            load_tensorrt()
 
 
 def _require(provider: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.cuda_memory import Buffer, Stream, load_cuda
+from engine.backends.cuda_memory import Buffer, Memory, Stream, load_cuda
 from engine.backends.device_graph import BATCH, Dtype, TensorSpec
 from engine.backends.tensorrt_build import load_tensorrt
 from engine.errors import ArtefactError, MienError
@@ -46,6 +46,9 @@ class TensorRtGraph:
             name = self._engine.get_tensor_name(number)
             entering = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             (self.inputs if entering else self.outputs)[name] = self._spec(trt, name, free or {})
+        # Calls run one after another, so that all contexts can compute in the same memory.
+        self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        self._scratch = Memory(self._cuda, int(self._engine.device_memory_size_v2))
         self._contexts: dict[int, Any] = {}
         self._recorded: dict[int, Any] = {}
 
@@ -87,14 +90,18 @@ class TensorRtGraph:
 
     def _bind(self, inputs: Mapping[str, Buffer], outputs: Mapping[str, Buffer]) -> Any:
         """A context of its own for a call: what is recorded holds on to its memory."""
-        context = self._engine.create_execution_context()
+        context = self._engine.create_execution_context(self._strategy)
+        if context is None:
+            raise MienError("TensorRT cannot prepare a call: look at nvidia-smi for the card's free memory.")
         for name, buffer in inputs.items():
             if not context.set_input_shape(name, buffer.shape):
                 raise MienError(f"TensorRT's engine takes no {name} of shape {buffer.shape}: build it for that batch.")
         for name, buffer in (*inputs.items(), *outputs.items()):
-            context.set_tensor_address(name, buffer.address)
+            if not context.set_tensor_address(name, buffer.address):
+                raise MienError(f"TensorRT's engine has no {name}: empty the engine cache and start again.")
+        context.set_device_memory(self._scratch.address, self._scratch.bytes)
         return context
 
     def _enqueue(self, call: int) -> None:
-        if not self._contexts[call].execute_async_v3(self._stream.handle):
+        if not self._contexts[call].execute_async_v3(int(self._stream.handle)):
             raise MienError("TensorRT could not run an engine: its log says why.")

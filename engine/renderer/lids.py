@@ -36,17 +36,24 @@ SPARED_RIM = 0.010
 """Height in fu of the upper lid's rim that is left out where the lids meet."""
 SMOOTHED = 0.8
 """Share of smooth colour where an unfolding lid is stretched most: stretched texture would be streaks."""
-LASH_SHADE = (0.20, 0.55)
+LASH_SHADE = (0.15, 0.28)
 """What the lashes of a shut eye leave of the skin's brightness behind them, darkest and brightest."""
 LASH_TONE = (1.06, 0.98, 0.92)
 """And of red, green and blue in this: shade on skin is warm."""
-LASH_THICKNESS = (0.012, 0.048)
+LASH_THICKNESS = (0.016, 0.042)
 """How far in fu the lashes of a shut eye reach above the line where the lids meet, and how far they hang below it."""
+SEAM = 0.06
+"""Distance in fu from the line where the lids meet within which skin is drawn smooth: where lids are measured a little
+inside the eye, it would show a strip of it."""
 LASHES_FROM = 0.45
 """How far an eye is shut when its lashes begin to lie on the lower lid."""
 BROW_HEIGHT = 0.20
 """Height in fu about a brow's landmarks that may be brow, and is no skin where it is darker than BROW_LUMA."""
-BROW_LUMA, SKIN_PERCENTILE = 0.85, 70
+BROW_SOFT_PX = 1.0
+"""Blur of where the brow is."""
+BROW_STAYS = 0.25
+"""How far skin has come down, as a share of the lid's edge, from which what was brow in it is drawn as skin."""
+BROW_LUMA, SKIN_PERCENTILE = 0.95, 70
 """Of the brightness that is skin's about an eye: of what lies there, so many percent are darker."""
 STEPS = 4
 """Entries of a lid's table for a pixel along the eye."""
@@ -57,6 +64,8 @@ WIDEST = 0.36
 """Height of a wide open eye as a share of its width: a narrowed one may be opened so far by either lid."""
 EDGE_PX = 1.3
 """Pixels over which a lid's edge is smoothed."""
+MEET_BELOW = 0.2
+"""Lids meet so far, in openings, below where the lower one rests: a blink is the upper lid's, whatever is measured."""
 SHUT_FROM, SHUT_AT = 0.5, 0.88
 """A measured blink rarely brings the lid landmarks together: closing from the first to the second is drawn as closing
 from the first to shut."""
@@ -87,6 +96,7 @@ class Lids:
         opening: (h, w), how far the eyeball is seen.
         below: (h, w) px below the edge of the upper lid.
         lashes: (h, w), how much of the skin the lashes of a shut eye cover; None while it is open.
+        seam: (h, w), how much of the skin beside the line where the lids meet is drawn smooth; None while it is open.
     """
 
     upper: F32
@@ -96,6 +106,7 @@ class Lids:
     opening: F32
     below: F32
     lashes: F32 | None
+    seam: F32 | None
 
 
 class Eye:
@@ -136,7 +147,7 @@ class Eye:
         to_brow = float(upper.mean() - self._heights(self._brow.astype(np.float64)).mean())
         self._fold = float(np.clip(0.42 * to_brow, 0.5 * self._gap + 0.05 * unit_px, 0.16 * unit_px))
         self._iris = avatar.irises[1 if left else 0].astype(np.float64)
-        corner, self._ball, self._rim, self._skin = self._eyeball(avatar)
+        corner, self._ball, self._rim, self._skin, self._brow_share = self._eyeball(avatar)
         self.lash_shade = self._lash_shade(avatar)
         self._corner_px = corner.astype(np.float32)
 
@@ -157,12 +168,12 @@ class Eye:
         padded = np.concatenate([-height[pad:0:-1], height, -height[-2 : -pad - 2 : -1]])
         return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
-    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, U8]:
+    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, U8, F32]:
         """Make the layers of the eye, all with the same top left pixel, which comes first.
 
         Returns:
             That pixel (2,); doubled RGB of the clean eyeball, with white and iris complete; the ratio of the picture
-            to it; and the skin around it without detail, RGBA.
+            to it; the skin around it without detail, RGBA; and how far each pixel is brow.
         """
         margin = round(0.14 * self._unit_px)
         ends = self._corner + self._u[:, None] * self._along
@@ -200,7 +211,8 @@ class Eye:
         dark = ramp((BROW_LUMA - luma / skin_luma) / 0.08) * (brow > 0)
         skin = blur(_spread(image, around * (1 - dark)), 0.035 * self._unit_px)
         smooth = opaque(np.clip(np.rint(skin), 0, 255).astype(np.uint8))
-        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth
+        share = blur((dark * around).astype(np.float32), BROW_SOFT_PX)
+        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth, share
 
     def _lash_shade(self, avatar: Avatar) -> tuple[float, float, float]:
         """As the upper lid's rim shows its lashes: its darker pixels against the skin beside the eye."""
@@ -224,6 +236,9 @@ class Eye:
             full = SHUT_FROM + (closing - SHUT_FROM) * (1 - SHUT_FROM) / (SHUT_AT - SHUT_FROM)
             factor = min(full, 1.0) / closing
             upper, lower = upper * factor, lower * factor
+            sinks = min(max((factor * closing - SHUT_FROM) / (1 - SHUT_FROM), 0.0), 1.0) * (lower + MEET_BELOW)
+            if sinks > 0:
+                upper, lower = upper + sinks, lower - sinks
         return LidMotion(min(max(upper, -self._widest), 1.3), min(max(lower, -self._widest), 1.3))
 
     def slide(self, source: F32, motion: LidMotion) -> Lids:
@@ -237,15 +252,22 @@ class Eye:
         below, over = v - upper_now, lower_now - v
         resting = smoothstep((below + LASHES * self._unit_px) * upper_reach)
         rests = resting - 1
-        stretched = rests * resting * (-4 * SMOOTHED * min(max(motion.upper, 0.0), 1.0))
+        closing = min(max(motion.upper, 0.0), 1.0)
+        stretched = rests * resting * (-4 * SMOOTHED * closing)
+        skin = source + self._downwards(lift * rests)
+        if closing > 0:
+            # A brow that is close to the eye is not drawn out over the lid.
+            drawn_out = np.minimum(-rests * (closing / BROW_STAYS), 1)
+            stretched = np.maximum(stretched, remap(self._brow_share, skin - self._corner_px) * drawn_out)
         return Lids(
-            upper=source + self._downwards(lift * rests),
+            upper=skin,
             lower=source + self._downwards(sink * (1 - smoothstep(over * lower_reach))),
             unfolded=cast(F32, stretched),
             upper_share=_edge(seam - v),
             opening=_edge(below) * _edge(over) * shown,
             below=below,
             lashes=self._lashes(seam - v, inside, motion.shut),
+            seam=self._beside(seam - v, inside, motion.shut),
         )
 
     def _lashes(self, above: F32, inside: F32, shut: float) -> F32 | None:
@@ -256,6 +278,12 @@ class Eye:
         up, down = (self._unit_px * thickness for thickness in LASH_THICKNESS)
         away = np.maximum(above * np.float32(1 / up), above * np.float32(-1 / down))
         return inside * (amount * (1 - smoothstep(away)))
+
+    def _beside(self, above: F32, inside: F32, shut: float) -> F32 | None:
+        """What lies close to the line where the lids meet; arguments as ``_lashes``."""
+        if shut <= LASHES_FROM:
+            return None
+        return inside * (shut**4 * (1 - smoothstep(np.abs(above) * (1 / (SEAM * self._unit_px)))))
 
     def _profile(self, motion: LidMotion) -> tuple[F32, ...]:
         """What is the same all along a line across the eye, as lines (K,) over the table's places along it.

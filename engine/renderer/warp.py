@@ -214,6 +214,9 @@ class WarpRenderer:
         if motion.upper > UNFOLDING:
             drawn = blend(drawn, eye.smooth_skin(lids.upper), 1 - lids.unfolded, lids.unfolded)
         drawn = blend(drawn, remap(self._source, lids.lower * 2), lids.upper_share, 1 - lids.upper_share)
+        if lids.seam is not None:
+            skin = np.where(lids.upper_share[..., None] > 0.5, lids.upper, lids.lower)
+            drawn = blend(drawn, eye.smooth_skin(skin), 1 - lids.seam, lids.seam)
         part = extent(lids.opening > 0)
         if part is not None:
             ball, seen = eye.look(source[part], gaze, lids.below[part], motion), lids.opening[part]
