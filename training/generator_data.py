@@ -19,10 +19,12 @@ isp.npy        12, 256, 256          four intermediate style patterns, once `mie
 =============  ====================  ====================================================================
 """
 
+import functools
 import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,7 @@ from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, INNER_LIP_PAIRS, JAW, MOUTH
 from training.corpus.heads.mask_classes import MaskClass
 from training.corpus.heads.person_shard import MANIFEST, PersonShard
+from training.measured_drive import Drive, Driven
 from training.style_references import closest_reference, references_of_person
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,9 @@ class FramesConfig(BaseModel):
     seed: int = Field(0, ge=0)
     portraits: int = Field(2, ge=1, description="avatars a person: one at rest, the others from any frame")
     other_frames: int = Field(14, ge=1, description="frames drawn from each avatar beyond the one at rest")
+    measured_share: float = Field(
+        0.5, ge=0, le=1, description="of the frames that are drawn from measured landmarks, the rest from exact ones"
+    )
     whole: bool = Field(False, description="keep whole frames of 512x512, which the `paper` preset draws")
 
 
@@ -130,13 +136,15 @@ def prepare_person(person: Path, config: FramesConfig, tracker: FaceTracker) -> 
     rng = np.random.default_rng([config.seed, int(shard.manifest["number"]) + 1])
     columns: dict[str, list[Any]] = {}
     sources = []
+    measure = _measurer(shard, tracker)
     try:
         for number, (frame, avatar) in enumerate(_portraits(shard, config, rng, tracker)):
             sources.append(source_input(avatar, IMAGE_SIZE) if config.whole else source_input(avatar))
             drawn = _within_reach(shard.labels, frame)
             if number:
                 drawn = np.sort(rng.choice(drawn, min(config.other_frames, len(drawn)), replace=False))
-            _draw(shard, avatar, (number, frame), drawn, columns, config.whole)
+            driven = _driven(shard, avatar, frame, drawn, measure, rng.random(len(drawn)) < config.measured_share)
+            _draw(shard, avatar, (number, frame), driven, columns, config.whole)
         if not sources:
             raise NoPortraitError("no frame of this person can serve as a portrait.")
         references = references_of_person(shard)
@@ -256,6 +264,46 @@ def _within_reach(labels: dict[str, NDArray[Any]], source: int) -> NDArray[np.in
     return np.flatnonzero(np.array(turns) < _TURN_RAD)
 
 
+def _measurer(shard: PersonShard, tracker: FaceTracker) -> Callable[[int], NDArray[np.float32] | None]:
+    """Gives the mesh (478, 3) px that the tracker finds in a frame, None where it finds no face; each once."""
+
+    @functools.cache
+    def measure(frame: int) -> NDArray[np.float32] | None:
+        faces = tracker.detect_all(shard.frame(frame))
+        return np.asarray(faces[0].mesh, np.float32) if faces else None
+
+    return measure
+
+
+def _driven(
+    shard: PersonShard,
+    avatar: Avatar,
+    source: int,
+    frames: NDArray[np.int64],
+    measure: Callable[[int], NDArray[np.float32] | None],
+    measured: NDArray[np.bool_],
+) -> dict[int, Driven]:
+    """What moves ``avatar``, of frame ``source``, as each of ``frames``: exact landmarks, or measured ones where asked.
+
+    A session's landmarks are as exact as its networks; a filmed drive's have all a tracker's errors, to which lips and
+    lids have to be brought back.
+    """
+    labels, mesh = shard.labels, measure(source)
+    drive = None if mesh is None else Drive(avatar, mesh)
+    kept = labels["displacement"][source] - _taken_back(labels, source)
+    result = {}
+    for frame, by_tracker in zip(frames.tolist(), measured.tolist(), strict=True):
+        seen = measure(frame) if by_tracker and drive is not None else None
+        if seen is not None and drive is not None:
+            result[frame] = drive.step(seen)
+            continue
+        pose, _ = relative_motion(labels, source, frame)
+        displaced = avatar.template + labels["displacement"][frame] - kept
+        landmarks = (displaced @ rotation_matrix(pose[:3]).T + pose[3:]).astype(np.float32)
+        result[frame] = Driven(landmarks, pose, labels["gaze"][frame] - labels["gaze"][source])
+    return result
+
+
 def _face(shard: PersonShard, frame: int) -> NDArray[np.uint8]:
     window = face_window(shard.labels["pixels"][frame])
     return np.ascontiguousarray(shard.frame(frame)[window].transpose(2, 0, 1))
@@ -265,20 +313,17 @@ def _draw(
     shard: PersonShard,
     avatar: Avatar,
     portrait: tuple[int, int],
-    frames: NDArray[np.int64],
+    frames: dict[int, Driven],
     columns: dict[str, list[Any]],
     whole: bool,
 ) -> None:
     """Draw ``avatar``, ``portrait`` = (number, frame), with the motion of ``frames``; append rows to ``columns``."""
     number, source = portrait
-    labels, renderer = shard.labels, WarpRenderer(avatar)
-    kept = labels["displacement"][source] - _taken_back(labels, source)
-    for frame in frames.tolist():
-        pose, torso = relative_motion(labels, source, frame)
-        displaced = avatar.template + labels["displacement"][frame] - kept
-        landmarks = (displaced @ rotation_matrix(pose[:3]).T + pose[3:]).astype(np.float32)
-        layers = renderer.render_layers(landmarks, pose, labels["gaze"][frame] - labels["gaze"][source], torso)
-        points = renderer.frame_points(landmarks)
+    renderer = WarpRenderer(avatar)
+    for frame, driven in frames.items():
+        _, torso = relative_motion(shard.labels, source, frame)
+        layers = renderer.render_layers(driven.landmarks, driven.pose, driven.gaze, torso)
+        points = renderer.frame_points(driven.landmarks)
         window = whole_frame() if whole else face_window(points)
         composed = over(layers.person, avatar.plate)
         row = {

@@ -1,8 +1,8 @@
 """Self-reenactment: a clip's first picture is moved by the clip's own landmarks and compared with the clip.
 
 Nothing is predicted from sound, so what differs from the truth is the renderer's doing. Frames whose mouth is open are
-judged apart from those where it is closed (OPEN_FU). See ``reenact_drive`` for what drives, ``reenact_metrics`` for
-the regions, and ``reenact_judge`` for the definitions.
+judged apart from those where it is closed (OPEN_FU). See ``training.measured_drive`` for what drives,
+``reenact_metrics`` for the regions, and ``reenact_judge`` for the definitions.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,7 +18,6 @@ from benchmarks.quality import reenact_metrics as look
 from benchmarks.quality.framing import FramedClip, frame_clip
 from benchmarks.quality.methods import folder
 from benchmarks.quality.picture_metrics import flicker
-from benchmarks.quality.reenact_drive import Drive, Driven, unit_px
 from benchmarks.quality.reenact_judge import FIGURES, Figures, Tally, Truth, judge
 from benchmarks.quality.tps_renderer import TpsRenderer
 from benchmarks.quality.tracks import Picture, Progress, read_pictures
@@ -32,6 +31,7 @@ from engine.portrait.face_mesh import ibug68
 from engine.renderer.lip_line import PARTED
 from engine.renderer.network import NetworkRenderer
 from engine.renderer.warp import WarpRenderer
+from training.measured_drive import Drive, Driven, unit_px
 
 OPEN_FU: Final = PARTED
 """Measured inner-lip opening in outer-eye distances from which a frame counts as open; lips that touch give 0.035."""

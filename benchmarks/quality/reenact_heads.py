@@ -19,7 +19,6 @@ from benchmarks.quality.reenact import (
     face_mesher,
     judge_moments,
 )
-from benchmarks.quality.reenact_drive import Driven
 from benchmarks.quality.tracks import Progress
 from engine.artefacts.avatar import Avatar
 from engine.errors import ArtefactError, InputError
@@ -29,6 +28,7 @@ from engine.rotation import rotation_matrix
 from models.spec import MOUTH
 from training.corpus.heads.person_shard import MANIFEST, PersonShard
 from training.generator_data import avatar_of_frame, relative_motion
+from training.measured_drive import Driven
 
 SPLIT: Final = "test"
 MOST_TURN_RAD: Final = 0.27

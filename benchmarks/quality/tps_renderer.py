@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.reenact_drive import base_landmarks
 from engine.artefacts.avatar import Avatar
 from engine.errors import ConfigError
 from engine.renderer.geometry import node_pixels, thin_plate
 from engine.renderer.pixels import CELL, double, over
 from engine.renderer.resampling import sampled
 from models.spec import IMAGE_SIZE, LANDMARKS
+from training.measured_drive import base_landmarks
 
 SMOOTHING: Final = 1e-5
 """Ridge on the bending energy: lips that touch put two controls in one place, which no spline can tell apart."""

@@ -46,7 +46,7 @@ SOFTNESS_PX = 0.55
 """Blur, in frame pixels, that brings the textures to a portrait's sharpness."""
 DRAWN = ("tongue", "lower", "upper")
 """Parts from back to front."""
-DROP = {"upper": 0.036, "lower": 0.070, "tongue": 0.055}
+DROP = {"upper": 0.042, "lower": 0.070, "tongue": 0.055}
 """How far in fu each part is set below its place in the mesh, whose lips hide the upper teeth at rest."""
 WARM_SHADE = (0.85, 1.05, 1.15)
 """Power of the light in red, green and blue."""
@@ -69,7 +69,7 @@ CHIN_FROM_HINGE = (0.97, -0.85)
 
 LIGHT_BASE, LIGHT_GAP = 0.7, 0.12
 """Share of the light that comes in between lips that hardly part, and the opening in fu that lets in all of it."""
-LIP_SHADES = (0.35, 0.25)
+LIP_SHADES = (0.35, 0.12)
 """Share of the light that the upper and the lower lip take from what they touch."""
 SHADE_REACH = 0.022
 """Distance in fu from a lip over which its shade fades."""

@@ -116,6 +116,19 @@ def test_a_prepared_person_lies_in_the_faces_window(drawn, heads, tmp_path):
     assert (arrays["regions"] == MaskClass.SKIN).any() and (rows["style_distance"] >= 0).all()
 
 
+def test_frames_are_moved_by_labels_or_by_what_is_measured(drawn, heads, tmp_path):
+    def lips(share):
+        told = config(heads, tmp_path / str(share), portraits=1, measured_share=share)
+        rows = np.load(prepare_person(heads / "p00000", told, DrawnTracker(drawn.mesh)) / "rows.npz")
+        return rows["points"][:, 66, 1]
+
+    # Labels say that the lip goes down from frame to frame; the tracker sees the same face in all of them.
+    assert (np.diff(lips(0.0)) > 0.2).all()
+    np.testing.assert_allclose(np.diff(lips(1.0)), 0, atol=1e-3)
+    mixed = lips(0.5)
+    assert 0 < np.isclose(mixed, mixed[0], atol=1e-3).sum() < len(mixed)
+
+
 def test_whole_frames_are_kept_for_the_paper_preset(drawn, heads, tmp_path):
     folder = prepare_person(
         heads / "p00000", config(heads, tmp_path, whole=True, portraits=1), DrawnTracker(drawn.mesh)

@@ -8,7 +8,6 @@ from clip_fakes import write_clip
 
 from benchmarks.quality import reenact, reenact_judge, reenact_metrics
 from benchmarks.quality.framing import FramedClip
-from benchmarks.quality.reenact_drive import Drive, base_landmarks, unit_px
 from benchmarks.quality.reenact_report import notes, reenact_table
 from benchmarks.quality.tps_renderer import TpsRenderer, border_points
 from engine.errors import ConfigError, InputError
@@ -16,6 +15,7 @@ from engine.portrait.face_mesh import IBUG_INDEX, LEFT_IRIS, RIGHT_IRIS
 from engine.renderer.lids import EYEBALL_RADIUS
 from engine.renderer.warp import WarpRenderer
 from engine.rotation import rotation_matrix
+from training.measured_drive import Drive, base_landmarks, unit_px
 
 DRAWN = Path(__file__).parents[2] / "engine" / "renderer" / "conftest.py"
 
