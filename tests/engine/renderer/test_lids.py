@@ -124,3 +124,32 @@ def test_no_brow_is_pulled_down_into_the_lids_skin(person):
     skin = Eye(replace(person, image=image), 120.0, left=False)._skin[..., :3].astype(int)
     plain = Eye(person, 120.0, left=False)._skin[..., :3].astype(int)
     assert np.abs(skin - plain).max() < 45
+
+
+def test_a_brow_close_to_the_eye_is_not_drawn_out_over_the_lid(person):
+    image = person.image.copy()
+    top = int(person.source_points[[37, 38], 1].min())
+    image[top - 16 : top - 8, int(person.source_points[36, 0]) : int(person.source_points[39, 0])] = 20
+    points = person.source_points.copy()
+    points[17:22, 1] = top - 12
+    bare = replace(person, source_points=points)
+    eyes = [Eye(avatar, 120.0, left=False) for avatar in (replace(bare, image=image), bare)]
+    source, motion = window(person), LidMotion(1.1, -0.1)
+    drawn, plain = (one.slide(source, motion).unfolded for one in eyes)
+    assert (drawn >= plain - 1e-6).all() and (drawn - plain).max() > 0.15
+    # With the lid at rest the brow stays as the picture has it.
+    assert not eyes[0].slide(source, LidMotion(0.0, 0.0)).unfolded.any()
+
+
+def test_lids_meet_at_the_lower_one_and_hide_what_is_beside_their_line(person, eye):
+    displacement = np.zeros((68, 2), np.float32)
+    gap = (person.source_points[[40, 41], 1] - person.source_points[[38, 37], 1]).mean()
+    displacement[[37, 38], 1], displacement[[40, 41], 1] = 0.68 * gap, -0.32 * gap
+    shut = eye.motion(displacement)
+    assert shut.upper + shut.lower == pytest.approx(1) and shut.upper > 1.1
+    half = eye.motion(displacement / 2)
+    assert half.lower == pytest.approx(0.16, abs=0.02)
+    lids = eye.slide(window(person), shut)
+    assert lids.seam is not None and lids.seam.max() > 0.9
+    assert (lids.lashes <= 0.01)[lids.seam == 0].all()
+    assert eye.slide(window(person), half).seam is None or eye.slide(window(person), half).seam.max() < 0.1
