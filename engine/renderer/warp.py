@@ -41,6 +41,8 @@ NO_REST = 0.025
 UNFOLDING = 0.01
 """Closing of the upper lid from which its skin is seen to unfold."""
 
+_EXACT = [*range(27, 36), *range(48, LANDMARKS)]
+"""Nose and mouth."""
 _UPPER_INNER, _LOWER_INNER = map(list, zip(*INNER_LIP_PAIRS, strict=True))
 
 
@@ -156,17 +158,30 @@ class WarpRenderer:
         gaze = _checked("gaze", gaze, (2,))
         torso = None if torso is None else _checked("torso", torso, (POSE_DIM,))
         displaced = (landmarks - pose[3:]) @ rotation_matrix(pose[:3]).astype(np.float32)
-        displacement = self._lip_motion(self._avatar.project(displaced))
         frame_points = self.frame_points(landmarks)
+        head = self._head.backward(pose, torso)
+        displacement = self._lip_motion(self._before_head(self._avatar.project(displaced), frame_points, head))
 
         margin = 0.16 * self._unit_px
         mouth = _window(frame_points[MOUTH], (margin, margin), (margin, margin), CELL)
-        positions, upper, lower = self._positions(pose, torso, displacement, mouth)
+        positions, upper, lower = self._positions(head, displacement, mouth)
 
         self._draw_person(canvas, positions, economy)
         for eye in self._eyes:
             self._draw_eye(canvas, positions, eye, frame_points, displacement, gaze)
         self._draw_mouth(canvas, mouth, (upper, lower), frame_points, pose, displaced - self._avatar.template)
+
+    def _before_head(self, points: F32, frame_points: F32, head: C64) -> F32:
+        """Where the landmarks are before any head motion, so that they come to lie at ``frame_points`` after it.
+
+        The head's surface is smooth and its measured depth not quite the landmarks' own, so that mouth and nose, moved
+        in space and moved with the picture, would differ by a pixel or two. The outline of a turned face is another
+        one in each frame and keeps its ``points`` (68, 2) px, moved in space.
+        """
+        places = frame_points[_EXACT]
+        from_there = remap(as_pairs(head), ((places - (COARSE_CELL - 1) / 2) / COARSE_CELL)[None].astype(np.float32))[0]
+        points[_EXACT] = places + from_there - self._residual[_EXACT]
+        return points
 
     def _lip_motion(self, points: F32) -> F32:
         """Displacement (68, 2) px that brings the landmarks to ``points``, before any head motion.
@@ -182,15 +197,14 @@ class WarpRenderer:
             displacement += self._edges_off * (opened if opened < 1 else max(2 - opened, 0.0))
         return displacement
 
-    def _positions(self, pose: F32, torso: F32 | None, displacement: F32, mouth: Window) -> tuple[C64, C64, C64]:
-        """Where the nodes of the frame come from in the source picture.
+    def _positions(self, head: C64, displacement: F32, mouth: Window) -> tuple[C64, C64, C64]:
+        """Where the nodes of the frame come from in the source picture; ``head`` is overwritten.
 
         Returns:
             complex64 (130, 130) px, with one node beyond the picture on all sides; and the positions on the lattice
             of the window ``mouth``, once as of the upper side and once as of the lower side.
         """
         fields = self._expression.forward(displacement)
-        head = self._head.backward(pose, torso)
         opening = fine_positions(head, lattice(mouth))
         face = self._expression.window(float(np.abs(as_pairs(head)).max()))
         head[face] = self._expression.on_face(fields, head[face] + self._coarse[face]) - self._coarse[face]

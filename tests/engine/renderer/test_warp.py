@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -184,6 +185,20 @@ def test_an_open_mouth_is_brought_to_rest(make_person, motion):
     assert colour_count(rest.person, inside, 60) <= 4
     # Opened again, it shows what the picture shows.
     assert colour_count(renderer.render(*motion(jaw=0.2), AHEAD), inside, 60) > 200
+
+
+def test_a_turned_heads_mouth_lies_where_its_landmarks_do(person, motion):
+    # The measured mesh has the mouth far deeper than the landmarks have it: moved with it alone, it would be off.
+    mesh, image = person.mesh.copy(), person.image.copy()
+    mesh[mesh[:, 1] > person.source_points[33, 1], 2] += 30
+    x, y = np.rint(person.source_points[57]).astype(int)
+    image[y - 2 : y + 3, x - 2 : x + 3] = 255
+    bare, marked = (WarpRenderer(replace(person, mesh=mesh, image=one)) for one in (person.image, image))
+    landmarks, pose = motion(pose=(0.0, 0.22, 0.0, 0.0, 0.0, 0.0))
+    frames = [one.render(landmarks, pose, AHEAD).astype(float).sum(-1) for one in (marked, bare)]
+    dot = np.clip(frames[0] - frames[1], 0, None)
+    found = np.array([(dot.sum(0) * np.arange(512)).sum(), (dot.sum(1) * np.arange(512)).sum()]) / dot.sum()
+    np.testing.assert_allclose(found, bare.frame_points(landmarks)[57], atol=0.6)
 
 
 @pytest.mark.parametrize("gap", [0.02, 0.04, 0.05, 0.08])
