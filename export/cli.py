@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.artefacts.bundle import ManifoldSettings, PoseSettings, load_bundle
+from engine.artefacts.bundle import ManifoldSettings, MotionSettings, PoseSettings, load_bundle
 from engine.errors import ArtefactError, ConfigError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def bundle(
     motion: Annotated[str, typer.Option(help="The same of the motion generator.")] = "w8a8",
     headpose: Annotated[str, typer.Option(help="The same of the head pose network.")] = "w8a8",
     manifold_strength: Annotated[float, typer.Option(min=0, max=1, help="0: no projection, 1: all of it.")] = 0.3,
+    heard_frames: Annotated[
+        int, typer.Option(min=0, max=18, help="Lookahead with which the motion generator speaks best.")
+    ] = 9,
+    motion_smoothing: Annotated[
+        float, typer.Option(min=0, max=6, help="Frames of smoothing that the rest of a lookahead is used for.")
+    ] = 1.0,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Liveliness of sampled head poses.")] = 0.6,
     provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
 ) -> None:
@@ -69,6 +75,7 @@ def bundle(
         name=name,
         precisions={"apc": _precision(apc), "motion": _precision(motion), "headpose": _precision(headpose)},
         manifold=ManifoldSettings(strength=manifold_strength),
+        motion=MotionSettings(heard_frames=heard_frames, smoothing_frames=motion_smoothing),
         pose=PoseSettings(temperature=temperature),
         provenance=_pairs(provenance or []),
     )
@@ -117,21 +124,32 @@ def verify_device(
     to: Annotated[
         str, typer.Option("--device", help="As of mien serve, or torch for torch on the processor.")
     ] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or bf16.")] = "fp16",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp16",
     preset: Annotated[str, typer.Option(help="What draws: lite, paper, or warp alone.")] = "warp",
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Draw with a network of that preset that knows nothing.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, help="Steps with state fed back.")] = 500,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
-    """Run a bundle on a device beside torch in float32: states fed back, pictures compared; fail where they differ."""
+    """Compare a device with torch in float32, and sessions together with each alone; fail where they differ.
+
+    States are fed back, and pictures are compared.
+    """
     _require_torch()
     from engine.backends.opening import resolve
-    from export.verify import LEAST_PSNR_DB, TOLERANCES, failures, verify_pictures, verify_steps
+    from export.batched import LEVELS, verify_batched
+    from export.untrained import untrained_network
+    from export.verify import LEAST_PSNR_DB, TOLERANCES, failures, step_precision, verify_pictures, verify_steps
 
-    if precision not in ("fp32", "fp16", "bf16"):
-        raise ConfigError(f"A device is verified in fp32, fp16 or bf16, not {precision!r}.")
+    if precision not in TOLERANCES:
+        raise ConfigError(f"A device is verified in {', '.join(TOLERANCES)}, not {precision!r}.")
     opened, chosen = load_bundle(path), to if to == "torch" else resolve(to).device
-    found = verify_steps(opened, chosen, precision, steps)
-    pictures = verify_pictures(opened, preset, chosen, precision)
+    network = untrained_network(preset) if untrained else None
+    found = verify_steps(opened, chosen, step_precision(chosen, precision), steps)
+    pictures = verify_pictures(opened, preset, chosen, precision, network=network)
+    # Torch on the processor is there to be compared with, and batches nothing.
+    together = None if chosen == "torch" else verify_batched(opened, preset, chosen, precision, steps, network=network)
     typer.echo(f"{chosen}, {precision}, against torch in fp32")
     for name, parity in found.items():
         typer.echo(
@@ -140,10 +158,17 @@ def verify_device(
     least = LEAST_PSNR_DB[precision]
     quality = f"{pictures.psnr_db:.1f} dB, face {pictures.face_psnr_db:.1f}, at least {least:.0f}"
     typer.echo(f"{preset:<10}{pictures.frames:>5} frames {quality}")
+    if together:
+        typer.echo(
+            f"batched   {together.steps:>5} steps  worst error {together.worst:.1e}, at most "
+            f"{TOLERANCES[precision]:.0e}; pictures within {together.levels} grey levels, at most "
+            f"{LEVELS[precision]}; {together.launches:.0%} of the launches"
+        )
     if report:
         figures: dict[str, Any] = {name: vars(each) for name, each in found.items()}
-        _write(report, {"device": chosen, **figures, preset: vars(pictures)})
-    failed = failures([*found.items(), (preset, pictures)])
+        batched = {"batched": vars(together)} if together else {}
+        _write(report, {"device": chosen, **figures, preset: vars(pictures), **batched})
+    failed = failures([*found.items(), (preset, pictures), *([("batched", together)] if together else [])])
     if failed:
         raise ArtefactError(f"{chosen} strays from torch in {', '.join(failed)}: compute in a higher precision.")
 

@@ -21,7 +21,7 @@ from engine.backends.device_graph import BATCH
 from engine.backends.device_network import BUCKETS, CAPACITY
 from engine.backends.engine_cache import graph_digest
 from engine.backends.float_graph import to_floats
-from engine.backends.graph_ends import ends_of
+from engine.backends.graph_ends import ends_of, settled
 from engine.backends.half_graph import to_precision
 from engine.backends.opening import Wanted
 from engine.backends.painter import AVATARS, frame_lengths, painting_graph
@@ -152,6 +152,8 @@ def export_for_device(
 
 def _build(graph: bytes, lengths: Lengths, settings: DeviceSettings, card: Card, out: Path) -> int:
     """Build one engine; its size in bytes, 0 where torch-TensorRT keeps it in files of its own."""
+    # As it is opened at run time: the engine's name depends on the graph.
+    graph = settled(graph, lengths)
     if settings.to == "tensorrt":
         shapes = profile(ends_of(graph).inputs, batches_of(settings.buckets), lengths)
         return len(engine_for(graph, shapes, settings.precision, card, out))

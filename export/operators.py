@@ -98,7 +98,7 @@ def _problems(graph: onnx.GraphProto, known: Operators) -> Iterator[str]:
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         types[value.name] = value.type.tensor_type.elem_type
-    ends = {value.name for value in (*graph.input, *graph.output)}
+    leaving = {value.name for value in graph.output}
     for node in graph.node:
         allowed = known.supported.get(node.op_type)
         if allowed is None:
@@ -110,8 +110,8 @@ def _problems(graph: onnx.GraphProto, known: Operators) -> Iterator[str]:
         for name in tensors:
             kind = types.get(name)
             if kind == TensorProto.UINT8:
-                # Bytes may only enter and leave: each is turned into another type at once.
-                if node.op_type not in ("Cast", "Identity", "Reshape", "Transpose") and name not in ends:
+                # Bytes enter by way of a Cast and leave from one; nothing else may take or make them.
+                if node.op_type != "Cast" or (name in node.output and name not in leaving):
                     yield f"{node.op_type} on bytes"
             elif kind is not None and _TYPES.get(kind) not in allowed and node.op_type not in _ANY_INDEX:
                 yield f"{node.op_type} on {TensorProto.DataType.Name(kind)}"

@@ -84,7 +84,8 @@ class Paper(Generator):
 
     def forward(self, dynamic: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """Residual and mask; what is drawn anew is put as its difference from the frame."""
-        frame, facial_map = dynamic[:, :3], dynamic[:, 5:].expand(-1, 3, -1, -1)
+        # Not expanded: that becomes a calculation of shapes that TensorRT cannot read.
+        frame, facial_map = dynamic[:, :3], torch.cat([dynamic[:, 5:]] * 3, 1)
         if self.generator.alignment == "raw":
             drawn, mask = self.generator(static[:, :3], facial_map, static[:, 3:])
             return drawn - frame, mask

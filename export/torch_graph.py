@@ -26,6 +26,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from engine.backends.device_graph import BATCH, Dtype, TensorSpec
 from engine.backends.graph_ends import ends_of
 from engine.backends.opening import Wanted
+from engine.backends.turnstile import CARD
 from engine.errors import ConfigError, MissingExtraError
 from export.torch_operators import Value, operator
 
@@ -178,31 +179,39 @@ class TorchGraph:
             torch.backends.cudnn.benchmark = True
         self._step = TorchStep(graph, device).eval()
         self._calls: dict[int, Callable[[], None]] = {}
+        # Calls run one after another and leave nothing behind but their outputs, so that they can share what they use.
+        self._pool = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
 
     def buffer(self, shape: tuple[int, ...], dtype: Dtype) -> Tensor:
         """Memory on the device, filled with zeros, that stays where it is."""
-        return torch.zeros(shape, dtype=getattr(torch, dtype), device=self._device)
+        with CARD.passing():
+            return torch.zeros(shape, dtype=getattr(torch, dtype), device=self._device)
 
     def write(self, buffer: Tensor, array: NDArray[Any]) -> None:
         """Copy ``array``, of the buffer's shape and type, from the host."""
-        buffer.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+        with CARD.passing():
+            buffer.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
     def read(self, buffer: Tensor) -> NDArray[Any]:
         """Copy a buffer to the host, after what was asked of the device before."""
-        array: NDArray[Any] = buffer.cpu().numpy()
+        with CARD.passing():
+            array: NDArray[Any] = buffer.cpu().numpy()
         return array.copy() if self._device.type == "cpu" else array
 
     def execute(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], call: int) -> None:
         """Run once; the first time a call is set up, and on a card recorded."""
         run = self._calls.get(call)
         if run is None:
-            run = self._calls[call] = self._set_up([inputs[name] for name in self.inputs], outputs)
-        run()
+            with CARD.alone():
+                run = self._calls[call] = self._set_up([inputs[name] for name in self.inputs], outputs)
+        with CARD.passing():
+            run()
 
     def wait(self) -> None:
         """Until all that was asked of the device is done."""
         if self._device.type == "cuda":
-            torch.cuda.synchronize()
+            with CARD.passing():
+                torch.cuda.synchronize()
 
     def _set_up(self, given: list[Tensor], outputs: Mapping[str, Tensor]) -> Callable[[], None]:
         function, made = self._built(given), [outputs[name] for name in self.outputs]
@@ -221,7 +230,8 @@ class TorchGraph:
                 run()
         torch.cuda.current_stream().wait_stream(aside)
         recorded = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recorded):
+        # Other threads go on using the card meanwhile, which by default would break the recording off.
+        with torch.cuda.graph(recorded, pool=self._pool, capture_error_mode="thread_local"):
             run()
         replay: Callable[[], None] = recorded.replay
         return replay
@@ -232,6 +242,8 @@ class TorchGraph:
             return self._step
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Once beforehand: numbers that lie on the host then are on the device already, and no call copies them.
+            self._step(*given)
             traced = make_fx(self._step)(*given)
         if self._kind == "torch-compile":
             compiled: Callable[..., Any] = torch.compile(traced, dynamic=False)
@@ -247,9 +259,12 @@ class TorchGraph:
             kept = {
                 "cache_built_engines": True,
                 "reuse_cached_engines": True,
+                # Only engines whose weights can be replaced are kept.
+                "immutable_weights": False,
                 "engine_cache_dir": str(self._cache / "torch-tensorrt"),
                 "timing_cache_path": str(self._cache / "torch-tensorrt.timings"),
             }
+        # Types are the graph's own; releases from 2.13 on know no other way and pass the option over.
         built: Callable[..., Any] = torch_tensorrt.dynamo.compile(
             torch.export.export(traced, tuple(given)), inputs=given, use_explicit_typing=True, min_block_size=1, **kept
         )

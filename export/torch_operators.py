@@ -52,7 +52,7 @@ def _gather(given: list[Any], attributes: Attributes) -> Any:
         return np.take(data, index, axis)
     if isinstance(index, np.ndarray) and index.ndim == 0:
         return data.select(axis, int(index))
-    where = torch.as_tensor(index, device=data.device)
+    where = index if isinstance(index, Tensor) else torch.as_tensor(index, device=data.device)
     taken = data.index_select(axis, where.reshape(-1))
     return taken.reshape(*data.shape[:axis], *where.shape, *data.shape[axis + 1 :])
 
@@ -97,6 +97,13 @@ def _conv(given: list[Any], attributes: Attributes) -> Any:
         attributes.get("dilations", [1, 1]),
         attributes.get("group", 1),
     )
+
+
+def _max_pool(given: list[Any], attributes: Attributes) -> Any:
+    pads, strides = attributes.get("pads", [0, 0, 0, 0]), attributes.get("strides", [1, 1])
+    assert pads[:2] == pads[2:] and not attributes.get("ceil_mode", 0), "the same before and after"
+    dilations = attributes.get("dilations", [1, 1])
+    return functional.max_pool2d(given[0], attributes["kernel_shape"], strides, pads[:2], dilations)
 
 
 def _resize(given: list[Any], attributes: Attributes) -> Any:
@@ -196,11 +203,13 @@ OPERATORS: Mapping[str, Operator] = {
     "Div": _arithmetic(np.floor_divide, _divide),
     "Equal": _arithmetic(np.equal, torch.eq),
     "Expand": _expand,
+    "Floor": lambda given, _: torch.floor(given[0]),
     "Gather": _gather,
     "GridSample": _grid_sample,
     "Identity": lambda given, _: given[0],
     "LeakyRelu": lambda given, a: functional.leaky_relu(given[0], a.get("alpha", 0.01)),
     "MatMul": lambda given, _: torch.matmul(given[0], given[1]),
+    "MaxPool": _max_pool,
     "Mul": _arithmetic(np.multiply, torch.mul),
     "Range": lambda given, _: np.arange(int(given[0]), int(given[1]), int(given[2])),
     "ReduceSum": _reduce,

@@ -6,9 +6,9 @@ and turning.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from engine.backends.painter import Painter, encode_static, open_painter, painti
 from engine.backends.slotted import slotted
 from engine.renderer.network_input import WINDOW_SIZE, source_input
 from engine.renderer.sketch import SketchRenderer
+from export.device_int8 import with_integers
 from export.parity import STEPS
 from export.picture_frames import drawn_faces, read_portraits
 from export.torch_graph import TorchGraph
@@ -122,7 +123,7 @@ def verify_pictures(
         bundle: As from ``load_bundle``.
         preset: ``lite``, ``paper`` or ``warp``.
         device: As for ``verify_steps``.
-        precision: fp32, fp16 or bf16; int8 for a network whose graph is in integers already.
+        precision: fp32, fp16, bf16, or int8, for which the network is scaled by the avatars that ship.
         each: Faces of each avatar.
         network: Draws instead of the bundle's own.
 
@@ -132,6 +133,7 @@ def verify_pictures(
         MissingExtraError: A library is missing.
     """
     drawn = network or pick_renderer(bundle, preset)
+    computed = in_precision(drawn, precision)
     size = WINDOW_SIZE if drawn is None else drawn.geometry.size
     avatars = read_portraits(_portraits())
     sketchers = [SketchRenderer(avatar, size=size) for avatar in avatars]
@@ -139,10 +141,10 @@ def verify_pictures(
     sizes: dict[str, Any] = {"buckets": (len(avatars),), "avatars": len(avatars) + 1}
     exact = Painter(TorchGraph(painting_graph(drawn)), size=size, **sizes)
     if device == "torch":
-        graph = TorchGraph(painting_graph(drawn, precision))
+        graph = TorchGraph(painting_graph(computed, precision))
         tried = Painter(graph, size=size, **sizes)
     else:
-        tried = open_painter(device, drawn, precision=precision, **sizes)
+        tried = open_painter(device, computed, precision=precision, **sizes)
     squared, face, count = 0.0, 0.0, 0
     bound = [
         [
@@ -162,6 +164,24 @@ def verify_pictures(
     return PictureQuality(precision, count, _psnr(squared / count), _psnr(face / count))
 
 
+def in_precision(network: PictureNetwork | None, precision: str) -> PictureNetwork | None:
+    """A picture network as a device is given it: in integers for int8, else as it is.
+
+    Raises:
+        ArtefactError: The avatars that ship are missing.
+    """
+    if network is None or precision != "int8":
+        return network
+    return with_integers(replace(network, graph=to_floats(network.graph)))
+
+
+def step_precision(device: str, precision: str) -> str:
+    """In which the networks of sound and motion compute: with int8 the picture network alone computes in integers."""
+    if precision != "int8":
+        return precision
+    return "fp32" if device == "cpu" else "fp16"
+
+
 def _portraits() -> Path:
     return default_bundle().parent / "avatars"
 
@@ -177,7 +197,7 @@ def _stray(exact: DeviceNetwork, tried: DeviceNetwork, geometry: NetworkGeometry
     said: dict[str, list[NDArray[np.float32]]] = {name: [] for name in geometry.outputs}
     heard: dict[str, list[NDArray[np.float32]]] = {name: [] for name in geometry.outputs}
     for _ in range(steps):
-        inputs = _inputs(geometry, rng)
+        inputs = step_inputs(geometry, rng, _SESSIONS)
         truth, ours = exact.run_many(inputs, ours)
         found, theirs = tried.run_many(inputs, theirs)
         for name in geometry.outputs:
@@ -185,27 +205,37 @@ def _stray(exact: DeviceNetwork, tried: DeviceNetwork, geometry: NetworkGeometry
             heard[name].append(found[name])
     pairs = [(np.stack(said[name]), np.stack(heard[name])) for name in geometry.outputs]
     pairs += [(one[name], other[name]) for one, other in zip(ours, theirs, strict=True) for name in geometry.state]
-    return max(_share(truth, found) for truth, found in pairs)
+    return max(share(truth, found) for truth, found in pairs)
 
 
-def _inputs(geometry: NetworkGeometry, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """What a step is given, in the range of real ones; sessions differ."""
+def step_inputs(geometry: NetworkGeometry, rng: np.random.Generator, sessions: int) -> dict[str, NDArray[Any]]:
+    """What a step is given, in the range of real ones, a row a session; sessions differ."""
     inputs: dict[str, NDArray[Any]] = {}
     for name, shape in geometry.inputs.items():
         if name in geometry.dtypes:
-            inputs[name] = np.linspace(0, 18, _SESSIONS).astype(np.int64)
+            inputs[name] = np.linspace(0, 18, sessions).astype(np.int64)
             continue
-        sizes = [_SESSIONS if length == BATCH else int(length) for length in shape]
+        sizes = [sessions if length == BATCH else int(length) for length in shape]
         mean, deviation = _SPREAD[name]
         inputs[name] = (mean + deviation * rng.standard_normal(sizes)).astype(np.float32)
     return inputs
 
 
-def _share(truth: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+def share(truth: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """RMS of the difference as a share of the truth's."""
     exact = truth.astype(np.float64)
     return float(np.sqrt(np.square(found - exact).mean() / max(np.square(exact).mean(), 1e-30)))
 
 
-def failures(found: Sequence[tuple[str, StepParity | PictureQuality]]) -> list[str]:
+class Verdict(Protocol):
+    """What was found out about a device."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is good enough."""
+        ...
+
+
+def failures(found: Sequence[tuple[str, Verdict]]) -> list[str]:
     """Names of what does not hold."""
     return [name for name, each in found if not each.holds]

@@ -20,6 +20,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from engine.errors import MienError, MissingExtraError
+from streaming.computing import DEVICE_HELP, choose_device
 
 GROUPS = "mien.commands"
 INTERRUPTED = 130
@@ -88,12 +89,14 @@ def render(
     renderer: Annotated[
         str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.", metavar="NAME")
     ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP, metavar="NAME")] = "cpu",
     report: Annotated[Path | None, typer.Option("--json", help="Write a report.", metavar="REPORT")] = None,
 ) -> None:
     """Make a portrait speak a recording: an MP4 of 512x512 with the sound in sync."""
     from streaming.progress import show_progress
     from streaming.render import render_file
 
+    computing = choose_device(device)
     with show_progress(sys.stderr, f"Rendering {out.name}") as display:
         done = render_file(
             speech,
@@ -106,6 +109,7 @@ def render(
             style=style,
             intensity=intensity,
             renderer=renderer,
+            device=computing,
             report=report,
             progress=display.update,
         )

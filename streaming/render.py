@@ -6,7 +6,9 @@ from pathlib import Path
 from engine.artefacts.avatar import Avatar
 from engine.artefacts.bundle import load_bundle, pick_renderer
 from engine.artefacts.style import Style
-from engine.drawing import in_style
+from engine.backends.opening import network_opener, open_networks_on, resolve
+from engine.card_workers import CardWorkers
+from engine.drawing import Drawing, in_style
 from engine.errors import ConfigError
 from engine.pipeline import Pipeline
 from engine.render_workers import WorkerRenderer
@@ -35,7 +37,9 @@ def render_file(
     style: str | Path | Style | None = None,
     intensity: float = 1.0,
     renderer: str | None = None,
+    device: str = "cpu",
     head_motion: float = 1.0,
+    eyes: bool = True,
     report: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> RenderReport:
@@ -54,7 +58,9 @@ def render_file(
         style: A style, or what ``streaming.styles.resolve_style`` takes; by default none.
         intensity: Of the style, 0 to 1.5.
         renderer: ``warp``, ``lite`` or ``paper``; by default what the bundle says is best.
+        device: What computes; see ``engine.backends.devices``. What is missing is logged.
         head_motion: Factor on the head's motion and its idle sway, 0 to 4.
+        eyes: Whether they blink and look about; else they are as the portrait has them.
         report: Where to write the report as JSON, if anywhere.
         progress: Called after every frame with frames done and frames in all.
 
@@ -81,8 +87,8 @@ def render_file(
     with SpeechFile(Path(speech)) as source:
         person = avatar if isinstance(avatar, Avatar) else resolve_avatar(avatar)
         networks, workers = load_bundle(bundle), _worker_count()
-        network = pick_renderer(networks, renderer)
-        with WorkerRenderer(in_style(person, network, worn), workers) as drawn:
+        network, computing = pick_renderer(networks, renderer), resolve(device).device
+        with _drawer(computing, in_style(person, network, worn), workers) as drawn:
             # The workers fill the machine: more threads here would only trade places with them.
             pipeline = Pipeline(
                 networks,
@@ -91,10 +97,13 @@ def render_file(
                 seed,
                 sway=head_motion,
                 head_motion=head_motion,
+                eyes=eyes,
+                networks=None if computing == "cpu" else open_networks_on(computing, networks),
                 threads=1,
                 observer=times.observe,
             )
-            motion = pipeline if worn is None else StyledPipeline(pipeline, steer(worn, networks, intensity))
+            opened = network_opener(computing)
+            motion = pipeline if worn is None else StyledPipeline(pipeline, steer(worn, networks, intensity, opened))
             with Mp4Writer(target, fps=fps, channels=source.channels) as writer:
                 done = render_stream(
                     source,
@@ -130,6 +139,10 @@ def render_file(
     if report_target is not None:
         write_json(report_target, result.to_json())
     return result
+
+
+def _drawer(device: str, drawing: Drawing, workers: int) -> WorkerRenderer | CardWorkers:
+    return WorkerRenderer(drawing, workers) if device == "cpu" else CardWorkers(device, drawing, workers)
 
 
 def _worker_count() -> int:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from engine.artefacts.bundle import Bundle
 from engine.artefacts.style import Style, load_style
+from engine.backend_onnx import OnnxNetwork
+from engine.backends.opening import NetworkOpener
 from engine.errors import ArtefactError, ConfigError
 from engine.pipeline import MotionFrame, Pipeline, PipelineState
 from engine.stages.style_mix import MAX_INTENSITY, NO_STYLE, Steering
@@ -53,8 +55,14 @@ def resolve_style(wanted: str | Path, folder: Path = STYLES) -> Style | None:
     return load_style(Path(wanted))
 
 
-def steer(style: Style | None, bundle: Bundle, intensity: float = 1.0) -> Steering:
+def steer(style: Style | None, bundle: Bundle, intensity: float = 1.0, opened: NetworkOpener = OnnxNetwork) -> Steering:
     """What a pipeline is told so that it moves in a style.
+
+    Args:
+        style: How to move.
+        bundle: The pipeline's.
+        intensity: Of the style, 0 to 1.5.
+        opened: Opens its networks where the pipeline's are.
 
     Raises:
         ArtefactError: The style belongs to another bundle, or cannot be run.
@@ -62,7 +70,9 @@ def steer(style: Style | None, bundle: Bundle, intensity: float = 1.0) -> Steeri
     """
     if not 0 <= intensity <= MAX_INTENSITY:
         raise ConfigError(f"The intensity of a style is 0 to {MAX_INTENSITY:g}, not {intensity}.")
-    return NO_STYLE if style is None else replace(NO_STYLE.wearing(open_style(style, bundle)), intensity=intensity)
+    if style is None:
+        return NO_STYLE
+    return replace(NO_STYLE.wearing(open_style(style, bundle, opened)), intensity=intensity)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from engine.errors import ArtefactError, MissingExtraError
 
 _ZERO = 128
+_BACK = "_DequantizeLinear_Output"
 
 
 def to_floats(graph: bytes) -> bytes:
@@ -73,6 +74,7 @@ def to_floats(graph: bytes) -> bytes:
         nodes.append(node)
     nodes = [node for node in nodes if node.op_type == "MatMul" or node.output[0] not in gone]
     _rename(nodes, same)
+    _forget_integers(nodes, floats)
     wanted = {name for node in nodes for name in node.input} | {value.name for value in inner.output}
     nodes = [node for node in nodes if node.op_type != "QuantizeLinear" or node.output[0] in wanted]
     used = {name for node in nodes for name in node.input}
@@ -106,6 +108,16 @@ def _cuts_off(node: Any, constants: dict[str, Any]) -> bool:
         # Without one it is the zero of bytes.
         return True
     return bool((zero == np.iinfo(zero.dtype).min).all())
+
+
+def _forget_integers(nodes: list[Any], floats: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Give what came back from integers names that say no more of it: whoever writes integers again uses the same."""
+    for node in nodes:
+        for names in (node.input, node.output):
+            for number, name in enumerate(names):
+                names[number] = name.replace(_BACK, ".float")
+    for name in [name for name in floats if _BACK in name]:
+        floats[name.replace(_BACK, ".float")] = floats.pop(name)
 
 
 def _rename(nodes: list[Any], same: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from engine.backends.float_graph import to_floats
 from engine.backends.graph_ends import ends_of, settled
 from engine.backends.graph_writer import GraphWriter
 from engine.backends.half_graph import to_precision
-from engine.backends.ort_graph import OrtGraph, Provider, cuda_provider, tensorrt_provider
+from engine.backends.ort_graph import OrtGraph, cuda_provider, tensorrt_provider
 from engine.backends.profiles import Lengths, as_options, batches_of, profile
 from engine.backends.slotted import BOUND, PLACES, slotted
 from engine.backends.tensorrt_build import engine_for, library_versions
@@ -80,7 +80,7 @@ def open_graph(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
             )
         return OrtGraph(graph)
     if device == "cuda":
-        return _recorded(graph, wanted, lambda recorded: cuda_provider(cuda_graphs=recorded))
+        return _open_cuda(graph, wanted)
     if device in ("tensorrt", "native-tensorrt"):
         return _open_tensorrt(device, graph, wanted)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
@@ -99,10 +99,10 @@ def _open_tensorrt(device: str, graph: bytes, wanted: Wanted) -> DeviceGraph:
     cache, sizes = str(wanted.cache), as_options(shapes)
     options = tuple((name, " ".join(each)) for name, each in sorted(sizes.items()))
     key = engine_key(Recipe(graph_digest(graph), wanted.precision, batches, options), card, library_versions())
-    return _recorded(graph, wanted, lambda recorded: tensorrt_provider(cache, key, shapes=sizes, cuda_graphs=recorded))
+    return OrtGraph(graph, tensorrt_provider(cache, key, shapes=sizes))
 
 
-def _recorded(graph: bytes, wanted: Wanted, provider: Callable[[bool], list[Provider]]) -> OrtGraph:
+def _open_cuda(graph: bytes, wanted: Wanted) -> OrtGraph:
     """A graph whose calls are recorded where that is wanted and onnxruntime can; else one whose calls are not.
 
     Raises:
@@ -111,11 +111,11 @@ def _recorded(graph: bytes, wanted: Wanted, provider: Callable[[bool], list[Prov
     """
     if wanted.cuda_graphs:
         try:
-            return OrtGraph(graph, provider(True), cuda_graphs=True)
+            return OrtGraph(graph, cuda_provider(cuda_graphs=True), cuda_graphs=True)
         except ArtefactError as error:
             # It refuses graphs of which it would run a node on the processor.
             logger.warning("Calls are not recorded (%s): each is asked for anew.", error.__cause__)
-    return OrtGraph(graph, provider(False))
+    return OrtGraph(graph, cuda_provider())
 
 
 def _card() -> Card:

@@ -1,13 +1,15 @@
 """Graphs in ONNX Runtime with their memory bound: on the processor, or on a card by CUDA or by TensorRT's provider.
 
 Buffers are ``OrtValue`` and stay where they are; a call binds them and runs, so that nothing is allocated or copied to
-the host between launches. With CUDA graphs a call is recorded the first time and replayed from then on; calls of one
-graph then have to come from one thread, as the engine's do (ONNX Runtime's own restriction).
+the host between launches. With CUDA graphs a call is recorded the first time and replayed from then on, by each thread
+for itself: ONNX Runtime keeps what it records with the thread. Calls still have to come one after another.
 """
 
 import contextlib
 import io
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from engine.backends.device_graph import Dtype, TensorSpec
 from engine.backends.tensorrt_build import load_tensorrt
+from engine.backends.turnstile import CARD
 from engine.errors import ArtefactError, ConfigError, MissingExtraError
 
 Place = Literal["cpu", "cuda"]
@@ -66,32 +69,37 @@ class OrtGraph:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         _load_libraries(wanted)
+        self._place: Place = "cpu" if wanted == CPU else "cuda"
         try:
-            self._session = ort.InferenceSession(graph, options, providers=list(providers))
+            with self._using():
+                self._session = ort.InferenceSession(graph, options, providers=list(providers))
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = (str(error).strip().splitlines() or ["no reason was given"])[0]
             raise ArtefactError(f"A graph cannot be loaded by {wanted} ({reason}); export it again.") from error
         # Where a provider's own libraries cannot be loaded, the runtime says so in its log and goes on without it.
         if wanted not in self._session.get_providers():
             raise MissingExtraError(unusable(wanted))
-        self._place: Place = "cpu" if wanted == CPU else "cuda"
         self._cuda_graphs = cuda_graphs and self._place == "cuda"
         self.inputs = {tensor.name: _spec(tensor) for tensor in self._session.get_inputs()}
         self.outputs = {tensor.name: _spec(tensor) for tensor in self._session.get_outputs()}
         self._bindings: dict[int, Any] = {}
+        self._recordings: dict[tuple[int, int], int] = {}
 
     def buffer(self, shape: tuple[int, ...], dtype: Dtype) -> Any:
         """Memory on the device, filled with zeros, that stays where it is."""
-        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self._place, 0)
+        with self._using():
+            return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self._place, 0)
 
     def write(self, buffer: Any, array: NDArray[Any]) -> None:
         """Copy ``array``, of the buffer's shape and type, from the host."""
         assert list(array.shape) == list(buffer.shape()), f"{array.shape} into {buffer.shape()}"
-        buffer.update_inplace(np.ascontiguousarray(array))
+        with self._using():
+            buffer.update_inplace(np.ascontiguousarray(array))
 
     def read(self, buffer: Any) -> NDArray[Any]:
         """Copy a buffer to the host."""
-        array: NDArray[Any] = buffer.numpy()
+        with self._using():
+            array: NDArray[Any] = buffer.numpy()
         # On the processor that is a view of memory that the next call writes to.
         return array.copy() if self._place == "cpu" else array
 
@@ -104,13 +112,22 @@ class OrtGraph:
                 binding.bind_ortvalue_input(name, value)
             for name, value in outputs.items():
                 binding.bind_ortvalue_output(name, value)
-        options = None
+        options, recorded = None, len(self._recordings)
         if self._cuda_graphs:
             options = ort.RunOptions()
-            options.add_run_config_entry("gpu_graph_id", str(call + 1))
-        binding.synchronize_inputs()
-        self._session.run_with_iobinding(binding, options)
-        binding.synchronize_outputs()
+            options.add_run_config_entry("gpu_graph_id", str(self.recording(call)))
+        with self._using() if recorded == len(self._recordings) else CARD.alone():
+            binding.synchronize_inputs()
+            self._session.run_with_iobinding(binding, options)
+            binding.synchronize_outputs()
+
+    def recording(self, call: int) -> int:
+        """Number, from 1 on, under which the thread that asks records a call: threads share no recording."""
+        return self._recordings.setdefault((threading.get_ident(), call), len(self._recordings) + 1)
+
+    def _using(self) -> AbstractContextManager[None]:
+        """While the card is used; see ``engine.backends.turnstile``."""
+        return contextlib.nullcontext() if self._place == "cpu" else CARD.passing()
 
     def wait(self) -> None:
         """Nothing: a call ends when the device has done it."""
@@ -133,16 +150,16 @@ def tensorrt_provider(
     key: str,
     *,
     shapes: Mapping[str, tuple[str, str, str]] | None = None,
-    cuda_graphs: bool = False,
     device: int = 0,
 ) -> list[Provider]:
     """Options of TensorRT's provider, with the CUDA provider for what it leaves. Precision is the graph's own.
+
+    Calls are not recorded: it keeps one recording a session, and would replay that of one batch for all others.
 
     Args:
         cache: Folder of engines and timings.
         key: Of this graph on this card (``engine.backends.engine_cache``): the prefix of its engines.
         shapes: By input, smallest, usual and largest shape, each as "1x80x512".
-        cuda_graphs: Record each call and replay it.
         device: Number of the card.
     """
     options = {
@@ -152,7 +169,7 @@ def tensorrt_provider(
         "trt_engine_cache_prefix": key,
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": cache,
-        "trt_cuda_graph_enable": "1" if cuda_graphs else "0",
+        "trt_cuda_graph_enable": "0",
     }
     for number, name in enumerate(("min", "opt", "max")):
         if shapes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from engine.backends.devices import Device
 from engine.errors import SessionError
 from engine.intake import Mode
 from engine.lanes import ThreadLane
@@ -42,6 +43,7 @@ class BotOptions:
         codec: Of the picture, if the other side takes it.
         ice_servers: See ``ServeConfig``.
         bundle: Networks that were trained elsewhere.
+        device: What computes; see ``engine.backends.devices``.
         patience_s: A call that cannot be joined for so long is given up.
         stay: Whether to stay in the call when all was said.
         door: A port of this machine on which other programs push speech (WebSocket); None for none.
@@ -56,6 +58,7 @@ class BotOptions:
     codec: VideoCodec = "VP8"
     ice_servers: tuple[str, ...] = ()
     bundle: Path | None = None
+    device: Device = "cpu"
     patience_s: float = 60.0
     stay: bool = False
     door: int | None = None
@@ -111,6 +114,7 @@ async def attend(
         ice_servers=options.ice_servers,
         codec=options.codec,
         bundle=options.bundle,
+        device=options.device,
         idle_s=_FOR_EVER_S,
         limit_s=_FOR_EVER_S,
         drain_s=0,

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from engine.errors import ConfigError
+from streaming.computing import DEVICE_HELP, choose_device
 
 app = typer.Typer(name="join", help="Join a call of others with a face.", no_args_is_help=True, add_completion=False)
 
@@ -40,6 +41,7 @@ Ice = Annotated[
 ]
 Bundle = Annotated[Path | None, typer.Option(help="Networks trained elsewhere.", metavar="FOLDER")]
 Patience = Annotated[float, typer.Option(help="Give up when the call cannot be joined for so long.", min=0)]
+Computing = Annotated[str, typer.Option(help=DEVICE_HELP, metavar="NAME")]
 Silent = Annotated[bool, typer.Option("--silent", help="Send the picture without the sound.")]
 
 
@@ -60,6 +62,7 @@ def whip(
     codec: Codec = "VP8",
     ice_server: Ice = None,
     bundle: Bundle = None,
+    device: Computing = "cpu",
     patience_s: Patience = 60.0,
 ) -> None:
     """Publish the avatar to a WHIP server (RFC 9725)."""
@@ -105,6 +108,7 @@ def janus(
     codec: Codec = "VP8",
     ice_server: Ice = None,
     bundle: Bundle = None,
+    device: Computing = "cpu",
     patience_s: Patience = 60.0,
 ) -> None:
     """Join a Janus VideoRoom as a participant with a face."""
@@ -153,7 +157,8 @@ def _options(given: dict[str, Any]) -> Any:
             str(first["loc"][0]).replace("ice_servers", "ice_server").replace("_", "-") if first["loc"] else "options"
         )
         raise ConfigError(f"--{place}: {first['msg'].removeprefix('Value error, ')}.") from error
-    return BotOptions(**chosen, ice_servers=servers, door=given["port"] if given["speech"] == _SOCKET else None)
+    door = given["port"] if given["speech"] == _SOCKET else None
+    return BotOptions(**chosen, ice_servers=servers, door=door, device=choose_device(given["device"]))
 
 
 async def _attend(options: Any, mode: Any, make_call: Callable[..., Any], speech: str | None, rate: int) -> None:

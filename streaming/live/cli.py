@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streaming.computing import DEVICE_HELP, choose_device
 from streaming.live.live_config import LiveConfig, config_path, load_config, save_config
 
 app = typer.Typer(name="live", help="Be your avatar, live from a microphone.", add_completion=False)
@@ -38,6 +39,7 @@ def live(
     latency: Annotated[str | None, typer.Option(help="Of the engine in ms, or auto.")] = None,
     style: Annotated[str | None, typer.Option(help="A style that ships.")] = None,
     renderer: Annotated[str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE_HELP, metavar="NAME")] = None,
     gain: Annotated[float | None, typer.Option(help="Of the microphone, dB.")] = None,
     gate: Annotated[bool | None, typer.Option("--gate/--no-gate", help="The noise gate.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Level at which the gate opens, dBFS.")] = None,
@@ -68,6 +70,7 @@ def live(
             avatars=[_lasting(name) for name in avatar[1:]] if avatar else None,
             style=style,
             renderer=renderer,
+            device=device,
             fps=fps,
             lookahead=lookahead,
             latency=_number(latency),
@@ -92,6 +95,9 @@ def live(
     if save:
         save_config(chosen, path)
         console.print(f"Saved {path}", soft_wrap=True, highlight=False, markup=False)
+
+    # What is saved is what was asked for: the card may be there the next time.
+    chosen = chosen.model_copy(update={"device": choose_device(chosen.device)})
 
     def say(text: str) -> None:
         print(text, flush=True)

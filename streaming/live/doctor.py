@@ -175,7 +175,7 @@ def _speed(config: LiveConfig) -> Iterator[Finding]:
 async def _measure(config: LiveConfig, fps: int) -> tuple[float, float] | None:
     """L and its compute part in ms, by the engine's own measurement; None where it refuses."""
     avatar = resolve_avatar(config.avatar)
-    async with Engine() as engine:
+    async with Engine(device=config.device) as engine:
         session: Session = engine.session(
             avatar=avatar,
             fps=fps,

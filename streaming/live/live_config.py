@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine.artefacts.bundle import RendererName
+from engine.backends.devices import Device
 from engine.errors import ConfigError, MissingExtraError, OutputError
 from engine.stages.voice_gate import VoiceGateSettings
 from streaming.live.hotkeys import DEFAULT_KEYS, read_action
@@ -106,6 +107,7 @@ class LiveConfig(_Part):
         lookahead: Motion frames (1/60 s) that the mouth hears ahead.
         latency: Of the engine in ms, or ``auto``.
         renderer: ``warp``, ``lite`` or ``paper``; by default the bundle's best that there is room for.
+        device: What computes; see ``engine.backends.devices``.
         port: Of the pages and the control protocol, on this machine alone; 0 for any that is free.
         microphone: See ``MicrophoneConfig``.
         gate: See ``GateConfig``.
@@ -121,6 +123,7 @@ class LiveConfig(_Part):
     lookahead: int = Field(default=6, ge=0, le=18)
     latency: float | Literal["auto"] = "auto"
     renderer: RendererName | None = None
+    device: Device = "cpu"
     port: int = Field(default=8000, ge=0, le=65535)
     microphone: MicrophoneConfig = MicrophoneConfig()
     gate: GateConfig = GateConfig()

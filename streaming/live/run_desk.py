@@ -59,7 +59,8 @@ async def run_desk(
         MienError: Something that it cannot begin without cannot be opened, or the session failed.
     """
     time, ending = clock or MonotonicClock(), end or asyncio.Event()
-    web = ServeConfig.model_validate({"port": config.port, "max_sessions": 1, "limit_s": _WEEK_S, "drain_s": 0})
+    asked = {"port": config.port, "max_sessions": 1, "limit_s": _WEEK_S, "drain_s": 0, "device": config.device}
+    web = ServeConfig.model_validate(asked)
     image = None if config.output.image is None else _read_image(config.output.image)
     server = make(web, time)
     desk: Desk | None = None

@@ -10,14 +10,19 @@ onnx = pytest.importorskip("onnx", reason="export needs onnx, which is not insta
 import onnxruntime  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
+from engine.artefacts.bundle import load_bundle, pick_renderer  # noqa: E402
+from engine.backends import opening, painter  # noqa: E402
 from engine.backends.cards import Card  # noqa: E402
+from engine.backends.device_network import DeviceNetwork  # noqa: E402
+from engine.backends.engine_cache import graph_digest  # noqa: E402
 from engine.backends.float_graph import to_floats  # noqa: E402
 from engine.backends.painter import painting_graph  # noqa: E402
 from engine.errors import ArtefactError, ConfigError, MissingExtraError  # noqa: E402
-from export import device_export, verify  # noqa: E402
+from export import batched, device_export, verify  # noqa: E402
 from export.cli import app  # noqa: E402
 from export.device_export import DeviceSettings, device_graphs, export_for_device, parse_batch  # noqa: E402
 from export.operators import unreadable  # noqa: E402
+from export.picture_frames import read_portraits  # noqa: E402
 from export.picture_integers import quantise  # noqa: E402
 from export.untrained import untrained_network  # noqa: E402
 from export.verify import PictureQuality, StepParity, verify_pictures, verify_steps  # noqa: E402
@@ -74,6 +79,17 @@ def test_int8_is_scaled_by_the_avatars_that_ship_and_read_by_cards(lite, frames,
     assert unreadable(onnx.ModelProto.FromString(painting_graph(drawn, "int8"))) == []
 
 
+def test_the_network_that_ships_in_integers_is_written_in_the_cards(monkeypatch):
+    """From one form of integers to floats and to the other: names must not meet."""
+    from export import device_int8
+
+    network = pick_renderer(load_bundle(), "lite")
+    monkeypatch.setattr(device_int8, "read_portraits", lambda folder, read=read_portraits: read(folder)[:1])
+    drawn = device_int8.with_integers(replace(network, graph=to_floats(network.graph)))
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators(drawn.graph)
+    assert unreadable(onnx.ModelProto.FromString(painting_graph(drawn, "int8"))) == []
+
+
 def test_networks_in_the_processors_integers_are_floats_on_cards(lite, frames):
     """What the rounding of weights cost is all that stays."""
     integers = quantise(onnx.ModelProto.FromString(lite.graph), frames[:2]).SerializeToString()
@@ -110,6 +126,29 @@ def test_engines_are_built_on_the_card_alone(random_bundle, tmp_path, monkeypatc
     assert sizes["frame engine"] == 6 and len(built) == 4
     assert built[3]["positions"][2] == (4, 130, 130, 2) and built[3]["bank.plate"][0] == (17, 3, 512, 512)
     assert built[0]["bank.hidden"] == ((3, 160, 512),) * 3
+
+
+def test_engines_that_were_built_are_those_that_are_opened(random_bundle, lite, tmp_path, monkeypatch):
+    """The graph, its shapes and its precision, by which an engine is found again."""
+    asked = []
+
+    def engine_for(graph, shapes, precision, card, cache):
+        asked.append((graph_digest(graph), shapes, precision, cache))
+        return b"engine"
+
+    for module in (device_export, opening):
+        monkeypatch.setattr(module, "cards", lambda: (Card("NVIDIA L4", "550", 23034, "8.9"),))
+        monkeypatch.setattr(module, "engine_for", engine_for)
+    monkeypatch.setattr(opening, "TensorRtGraph", lambda plan, free: None)
+    monkeypatch.setattr(painter, "Painter", lambda graph, **_: None)
+    monkeypatch.setattr(opening, "DeviceNetwork", lambda graph, *_, **__: None)
+    export_for_device(random_bundle, tmp_path, DeviceSettings(to="tensorrt", precision="fp16"), lite)
+    painter.open_painter("native-tensorrt", lite, cache=tmp_path)
+    assert asked[-1] == asked[3]
+    asked.clear()
+    export_for_device(random_bundle, tmp_path, DeviceSettings(to="tensorrt", preset="warp", precision="fp32"))
+    opening.open_networks_on("native-tensorrt", random_bundle, cache=tmp_path)
+    assert asked[4:] == asked[:3]
 
 
 @pytest.mark.parametrize(
@@ -153,11 +192,45 @@ def test_pictures_are_verified(random_bundle, monkeypatch):
     assert pictures.holds and pictures.frames == 1 and pictures.face_psnr_db > 60
 
 
+def test_batched_equals_single_for_mixed_avatars_and_styles_over_500_steps(monkeypatch):
+    """The networks and the picture network that ship, three avatars, a style and none; who is due changes."""
+    monkeypatch.setattr(batched, "CAST", ((0, "ballad"), (1, None), (2, "ballad")))
+    found = batched.verify_batched(load_bundle(), "lite", "cpu", "fp32")
+    assert found.holds and found.steps == 500
+    assert found.worst < 1e-6 and found.levels <= 1 and found.pictures == 3
+    assert 0 < found.worst, "nothing was compared"
+    assert found.launches < 0.6
+
+
+def test_a_session_that_gets_anothers_rows_is_found_out(monkeypatch):
+    real = DeviceNetwork.run_many
+
+    def mixed(self, inputs, states, who=()):
+        outputs, after = real(self, inputs, states, who)
+        return outputs, after[::-1]
+
+    monkeypatch.setattr(DeviceNetwork, "run_many", mixed)
+    monkeypatch.setattr(batched, "_NETWORKS", ("motion",))
+    monkeypatch.setattr(batched, "CAST", ((0, None), (1, None)))
+    monkeypatch.setattr(batched, "_draw", lambda *_: 0)
+    found = batched.verify_batched(load_bundle(), "warp", "cpu", "fp32", 10)
+    assert not found.holds and found.worst > 0.01
+
+
+def test_integers_are_verified_against_the_floats_that_they_stand_for(lite, frames, monkeypatch):
+    monkeypatch.setattr(verify, "read_portraits", lambda folder, read=verify.read_portraits: read(folder)[:1])
+    monkeypatch.setattr("export.device_int8.calibration_set", lambda network, portraits: frames)
+    pictures = verify_pictures(load_bundle(), "lite", "cpu", "int8", each=1, network=lite)
+    assert pictures.holds and pictures.face_psnr_db < 80, "integers that lose nothing were not integers"
+    assert [verify.step_precision(device, "int8") for device in ("cpu", "cuda")] == ["fp32", "fp16"]
+    assert verify.step_precision("cuda", "bf16") == "bf16"
+
+
 @pytest.mark.parametrize("worst", [0.001, 0.5])
 def test_the_command_fails_where_a_device_says_something_else(random_bundle_folder, tmp_path, monkeypatch, worst):
     report = tmp_path / "figures.json"
     monkeypatch.setattr(verify, "verify_steps", lambda *_: {"motion": StepParity("fp16", 500, worst)})
-    monkeypatch.setattr(verify, "verify_pictures", lambda *_: PictureQuality("fp16", 6, 60.0, 50.0))
+    monkeypatch.setattr(verify, "verify_pictures", lambda *_, network: PictureQuality("fp16", 6, 60.0, 50.0))
     result = CliRunner().invoke(
         app, ["verify-device", str(random_bundle_folder), "--device", "torch", "--json", str(report)]
     )

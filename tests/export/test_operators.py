@@ -2,12 +2,18 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="graphs are read with onnx, which is not installed")
+pytest.importorskip("torch", reason="graphs are exported with torch, which is not installed")
 
+from engine.artefacts.bundle import load_bundle  # noqa: E402
+from engine.artefacts.picture_network import PATTERNS_SHAPE  # noqa: E402
 from engine.backends.float_graph import to_floats  # noqa: E402
 from engine.backends.frame_graph import frame_graph  # noqa: E402
 from engine.backends.slotted import slotted  # noqa: E402
 from engine.errors import ArtefactError  # noqa: E402
+from export.device_export import DeviceSettings, device_graphs  # noqa: E402
 from export.operators import check_readable, tensorrt_operators, unreadable  # noqa: E402
+from export.renderer import Paper, export_generator, picture_network  # noqa: E402
+from models.generator import PaperGenerator  # noqa: E402
 from tests.engine.backends.tiny_graphs import STATES, STATICS, tiny_step  # noqa: E402
 
 
@@ -35,6 +41,41 @@ def test_the_bundles_graphs_are_for_processors_and_their_float_ones_for_cards(ra
 @pytest.mark.parametrize("layout", ["rgb", "nv12"])
 def test_the_frames_graph_is_for_cards(layout):
     check_readable(read(frame_graph(None, 256, (1, 1, 1), layout)), "frame")
+
+
+def narrow_paper():
+    """The paper's layers with few channels each."""
+    exported = export_generator(Paper(PaperGenerator(channels=(8,) * 8)))
+    return picture_network("paper", exported, np.zeros(PATTERNS_SHAPE, np.uint8))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("preset", ["lite", "paper", "warp"])
+def test_all_that_ships_is_for_cards(preset, precision):
+    """The bundle's own networks, and what a preset has that it does not hold: checked, all shapes inferred."""
+    bundle = load_bundle()
+    network = narrow_paper() if preset == "paper" and preset not in bundle.renderers else None
+    graphs = device_graphs(bundle, DeviceSettings(preset=preset, precision=precision), network)
+    for name, graph in graphs.items():
+        assert unreadable(read(graph), types=precision != "bf16") == [], name
+
+
+def test_bytes_are_taken_and_made_by_casts_at_the_ends_alone():
+    """All else TensorRT's parser refuses, be it a Reshape."""
+    casts = onnx.helper.make_node
+    for nodes, problem in (
+        ([casts("Cast", ["x"], ["b"], to=2), casts("Cast", ["b"], ["f"], to=1)], "Cast on bytes"),
+        ([casts("Cast", ["x"], ["b"], to=2), casts("Identity", ["b"], ["out"])], "Identity on bytes"),
+        ([casts("Transpose", ["in"], ["t"], perm=[1, 0]), casts("Cast", ["t"], ["f"], to=1)], "Transpose on bytes"),
+        ([casts("Cast", ["in"], ["f"], to=1), casts("Cast", ["x"], ["out"], to=2)], None),
+    ):
+        model = read(tiny_step())
+        model.graph.node.extend(nodes)
+        model.graph.input.append(onnx.helper.make_tensor_value_info("in", 2, ["batch", 4]))
+        if any("out" in node.output for node in nodes):
+            model.graph.output.append(onnx.helper.make_tensor_value_info("out", 2, ["batch", 4]))
+        found = unreadable(model)
+        assert (found == []) if problem is None else problem in found
 
 
 def test_banks_are_for_cards():

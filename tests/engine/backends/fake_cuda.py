@@ -9,6 +9,10 @@ import types
 
 import numpy as np
 
+STREAM = 5
+SCRATCH = 64
+"""Bytes that an engine needs beside its inputs and outputs."""
+
 
 class FakeCuda:
     """The part of ``cuda.bindings.runtime`` that is used."""
@@ -41,7 +45,7 @@ class FakeCuda:
         return 0, b"out of memory"
 
     def cudaStreamCreateWithFlags(self, flags):
-        return 0, "stream"
+        return 0, STREAM
 
     def do(self, what):
         if self.recording is None:
@@ -73,6 +77,10 @@ class FakeCuda:
     def cudaGraphInstantiate(self, graph, flags):
         return 0, graph
 
+    def cudaGraphDestroy(self, graph):
+        self.log.append("destroy")
+        return (0,)
+
     def cudaGraphLaunch(self, graph, stream):
         self.log.append("replay")
         for what in graph:
@@ -81,8 +89,8 @@ class FakeCuda:
 
 
 class FakeContext:
-    def __init__(self, trt):
-        self.trt, self.shapes, self.addresses = trt, {}, {}
+    def __init__(self, trt, strategy):
+        self.trt, self.strategy, self.shapes, self.addresses = trt, strategy, {}, {}
 
     def set_input_shape(self, name, shape):
         least, _, most = self.trt.shapes[name]
@@ -91,8 +99,14 @@ class FakeContext:
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address
+        return name in ("x", "y")
+
+    def set_device_memory(self, address, size):
+        assert self.strategy == "user" and size == SCRATCH
+        self.scratch = self.trt.cuda.memory[address]
 
     def execute_async_v3(self, stream):
+        assert stream == STREAM and len(self.scratch) == SCRATCH
         memory, shape = self.trt.cuda.memory, self.shapes["x"]
 
         def double():
@@ -109,6 +123,7 @@ class FakeTensorRt:
     __version__ = "10.13.3"
     NetworkDefinitionCreationFlag = types.SimpleNamespace(STRONGLY_TYPED=1)
     MemoryPoolType = types.SimpleNamespace(WORKSPACE="workspace")
+    ExecutionContextAllocationStrategy = types.SimpleNamespace(USER_MANAGED="user")
     TensorIOMode = types.SimpleNamespace(INPUT="in", OUTPUT="out")
 
     class Logger:
@@ -164,5 +179,6 @@ class FakeTensorRt:
             get_tensor_mode=lambda name: "in" if name == "x" else "out",
             get_tensor_dtype=lambda name: "kFLOAT",
             get_tensor_shape=lambda name: (-1, 3),
-            create_execution_context=lambda: FakeContext(self),
+            device_memory_size_v2=SCRATCH,
+            create_execution_context=lambda strategy: FakeContext(self, strategy),
         )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from engine.backends import cards as cards_module
@@ -49,6 +51,7 @@ def test_without_a_card_the_processor_computes_and_it_is_said(device):
     [
         ("cuda", without("onnxruntime-gpu"), "cpu", "pip uninstall -y onnxruntime, then pip install onnxruntime-gpu"),
         ("tensorrt", without("tensorrt", providers=(CUDA, CPU)), "cuda", "onnxruntime-gpu"),
+        ("tensorrt", without("tensorrt", providers=(TENSORRT, CUDA, CPU)), "cuda", "TensorRT's own libraries"),
         ("native-tensorrt", without("tensorrt", providers=(CUDA, CPU)), "cuda", "pip install 'mien[gpu]'"),
         ("native-tensorrt", without("cuda-bindings", providers=(CUDA, CPU)), "cuda", "cuda-bindings"),
         ("torch-tensorrt", without("torch-tensorrt"), "cuda-graph", "mien[torch-tensorrt]"),
@@ -60,6 +63,19 @@ def test_what_is_missing_is_named_with_the_way_to_install_it(device, machine, ta
     choice = choose(device, machine)
     assert choice.device == taken and advice in choice.sentences[0]
     assert all(sentence.endswith(".") for sentence in choice.sentences)
+
+
+def test_tensorrt_of_the_system_is_as_good_as_the_package():
+    there = replace(without("tensorrt", providers=(TENSORRT, CUDA, CPU)), nvinfer=True)
+    assert choose("tensorrt", there) == devices.Choice("tensorrt")
+
+
+def test_what_was_tried_and_does_not_run_is_passed_over():
+    broken = {"tensorrt": "tensorrt does not run here: no libnvinfer.so.10.", "native-tensorrt": "Nor does that."}
+    choice = choose("auto", FULL, broken)
+    assert choice.device == "cuda"
+    assert choice.sentences == (*broken.values(), "So cuda is used.")
+    assert choose("cpu", FULL, broken) == devices.Choice("cpu")
 
 
 def test_two_runtimes_at_once_are_said():

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from engine.backends.device_network import DeviceNetwork
 from engine.backends.float_graph import to_floats
 from engine.backends.ort_graph import CPU, CUDA, TENSORRT, OrtGraph, cuda_provider, tensorrt_provider
 from engine.backends.slotted import slotted
+from engine.backends.turnstile import Turnstile
 from engine.errors import ArtefactError, ConfigError, MissingExtraError
 from tests.engine.backends.tiny_graphs import STATES, STATICS, tiny_step
 
@@ -84,8 +87,66 @@ def test_what_cannot_run_here_says_what_to_install(monkeypatch):
         OrtGraph(tiny_step(), cuda_provider())
 
 
+def test_libraries_that_pip_brought_are_loaded_for_cards_alone(monkeypatch, capsys):
+    """A provider links to libraries in folders that no system looks into."""
+    loaded = []
+    monkeypatch.setattr(ort_graph.ort, "preload_dlls", lambda: loaded.append("cuda") or print("noise"), raising=False)
+    monkeypatch.setattr(ort_graph, "load_tensorrt", lambda: loaded.append("tensorrt"))
+    monkeypatch.setattr(ort_graph, "available", lambda: [TENSORRT, CUDA, CPU])
+    OrtGraph(tiny_step())
+    assert loaded == []
+
+    class Broken:
+        def __init__(self, *_, **__):
+            raise RuntimeError("no card")
+
+    monkeypatch.setattr(ort_graph.ort, "InferenceSession", Broken)
+    for providers in (cuda_provider(), tensorrt_provider("cache", "key")):
+        with pytest.raises(ArtefactError, match="no card"):
+            OrtGraph(tiny_step(), providers)
+    assert loaded == ["cuda", "cuda", "tensorrt"] and capsys.readouterr().out == ""
+
+
+def test_whoever_records_is_alone_with_the_card(monkeypatch):
+    """Stand-ins for a card's session: what is asked of it, and who else could be there."""
+    log = []
+
+    class Guard(Turnstile):
+        def passing(self):
+            log.append("passing")
+            return super().passing()
+
+        def alone(self):
+            log.append("alone")
+            return super().alone()
+
+    graph = OrtGraph(tiny_step())
+    sizes = {"batch": 1}
+    buffers = [
+        {name: graph.buffer(spec.sized(**sizes), spec.dtype) for name, spec in ends.items()}
+        for ends in (graph.inputs, graph.outputs)
+    ]
+    monkeypatch.setattr(ort_graph, "CARD", Guard())
+    graph.execute(*buffers, 0)
+    assert log == []
+    graph._place, graph._cuda_graphs = "cuda", True
+    for call in (0, 0, 1, 0):
+        graph.execute(*buffers, call)
+    graph.read(buffers[1]["y"])
+    assert log == ["alone", "passing", "alone", "passing", "passing"]
+
+
+def test_each_thread_records_its_calls_for_itself():
+    graph, others = OrtGraph(tiny_step()), []
+    ours = [graph.recording(call) for call in (0, 5, 0)]
+    thread = threading.Thread(target=lambda: others.extend(graph.recording(call) for call in (5, 0)))
+    thread.start()
+    thread.join()
+    assert ours[0] == ours[2] and len({*ours, *others}) == 4 and min(*ours, *others) >= 1
+
+
 def test_damaged_graphs_and_no_threads_are_refused():
-    with pytest.raises(ArtefactError, match="cannot be loaded"):
+    with pytest.raises(ArtefactError, match=r"cannot be loaded by CPUExecutionProvider \(.*INVALID_PROTOBUF"):
         OrtGraph(b"not a graph")
     with pytest.raises(ConfigError, match="thread"):
         OrtGraph(tiny_step(), threads=0)

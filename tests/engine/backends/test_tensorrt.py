@@ -64,11 +64,22 @@ def test_calls_are_set_up_then_recorded_then_replayed(trt, cuda, tmp_path):
         for count in (1, 3):
             x = np.arange(3 * count, dtype=np.float32).reshape(count, 3) + turn
             np.testing.assert_array_equal(network.run_many({"x": x}, [])[0]["y"], 2 * x)
-    assert cuda.log.count("replay") == 6
+    assert cuda.log.count("replay") == 6 and cuda.log.count("destroy") == 2
     assert cuda.log.count(2) == 8, "one copy back to the host a launch"
     del network
     gc.collect()
     assert cuda.memory == {}
+
+
+def test_calls_compute_in_one_memory_and_their_tensors_are_the_engines(trt, cuda):
+    trt.shapes["x"] = SHAPES["x"]
+    graph = TensorRtGraph(b"plan", trt=trt, cuda=cuda)
+    calls = [{name: graph.buffer((batch, 3), "float32") for name in "xy"} for batch in (1, 8)]
+    for number, call in enumerate(calls):
+        graph.execute({"x": call["x"]}, {"y": call["y"]}, number)
+    assert graph._contexts[0].scratch is graph._contexts[1].scratch
+    with pytest.raises(MienError, match="no z"):
+        graph.execute({"x": calls[0]["x"]}, {"z": calls[0]["y"]}, 2)
 
 
 def test_a_batch_beyond_the_profile_is_refused(trt, cuda, tmp_path):
