@@ -73,7 +73,7 @@ LIP_SHADES = (0.35, 0.12)
 """Share of the light that the upper and the lower lip take from what they touch."""
 SHADE_REACH = 0.022
 """Distance in fu from a lip over which its shade fades."""
-DEEP_LIGHT, DEEP_GAP = 0.4, 0.3
+DEEP_LIGHT, DEEP_GAP = 0.5, 0.3
 """The same as LIGHT_BASE and LIGHT_GAP for the tongue, which lies deeper."""
 ARCH_POINTS = 33
 _RISING = 1e-6 * np.arange(ARCH_POINTS)
