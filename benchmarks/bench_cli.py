@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,15 +29,19 @@ from benchmarks.webrtc_bench import BROWSER_LOOKAHEAD
 from benchmarks.webrtc_bench import webrtc as call_from_browser
 from engine.artefacts.avatar import Avatar
 from engine.artefacts.bundle import Bundle, load_bundle, pick_renderer
-from engine.artefacts.style import load_style
+from engine.artefacts.style import Style, load_style
+from engine.backends.painter import open_painter
+from engine.card_room import CardRoom
 from engine.clock import MonotonicClock
 from engine.drawing import Drawing
 from engine.engine import PUSHED_LOOKAHEAD, Engine
 from engine.errors import ConfigError, MissingExtraError, OutputError
+from engine.lanes import FrameRenderer
 from engine.pipeline import Pipeline
 from engine.process_renderer import ProcessRenderer
 from models.spec import MAX_LOOKAHEAD
 from streaming.avatars import resolve_avatar
+from streaming.computing import DEVICE_HELP, choose_device
 from streaming.report import write_json
 from streaming.styles import STYLES, shipped_styles
 
@@ -56,6 +60,7 @@ Latency = Annotated[str, typer.Option(help="The budget in ms, or auto for the sm
 BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Bundle to measure instead of the shipped one.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes in which a session draws.")]
 RendererName = Annotated[str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.")]
+DeviceName = Annotated[str, typer.Option(help=DEVICE_HELP)]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
 HtmlPath = Annotated[Path | None, typer.Option("--html", help="Write a page with plots here.")]
 TracePath = Annotated[Path | None, typer.Option("--trace", help="Write a trace for ui.perfetto.dev here.")]
@@ -75,6 +80,7 @@ def latency(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = None,
+    device: DeviceName = "cpu",
     renderer: RendererName = None,
     report: JsonPath = None,
     page: HtmlPath = None,
@@ -83,7 +89,7 @@ def latency(
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """Mouth-to-frame latency of every frame, missed frames, jitter; and of syllables after silence."""
-    bench = Bench(bundle, avatar, workers, renderer=renderer, tracing=trace is not None)
+    bench = Bench(bundle, avatar, workers, device, renderer=renderer, tracing=trace is not None)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: scenarios.latency(opened, settings, bench.clock, bench.opening))
     if trace is not None:
@@ -100,13 +106,14 @@ def lookahead(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = None,
+    device: DeviceName = "cpu",
     report: JsonPath = None,
     page: HtmlPath = None,
     old: OldPath = None,
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """The same for lookahead 0, 3, 6, 9, 12 and 18."""
-    bench = Bench(bundle, avatar, workers)
+    bench = Bench(bundle, avatar, workers, device)
     settings = _settings(speech, seconds, fps, MAX_LOOKAHEAD, budget)
     found = bench.run(lambda opened: scenarios.lookahead(opened, settings, bench.clock, bench.opening))
     _conclude(found, report, page, old, tolerance)
@@ -122,6 +129,7 @@ def throughput(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = 1,
+    device: DeviceName = "cpu",
     renderer: RendererName = None,
     report: JsonPath = None,
     page: HtmlPath = None,
@@ -129,7 +137,7 @@ def throughput(
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """Sessions side by side, one more until the engine refuses."""
-    bench = Bench(bundle, avatar, workers, renderer=renderer)
+    bench = Bench(bundle, avatar, workers, device, renderer=renderer)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: side_by_side.throughput(opened, settings, bench.clock))
     _conclude(found, report, page, old, tolerance)
@@ -147,12 +155,13 @@ def styles(
     companions: Annotated[int, typer.Option(min=0, help="Sessions that speak beside it.")] = 1,
     bundle: BundlePath = None,
     workers: Workers = 1,
+    device: DeviceName = "cpu",
     report: JsonPath = None,
 ) -> None:
     """A session that changes its style every two seconds: what it misses then, and otherwise."""
-    bench = Bench(bundle, avatar, workers)
-    settings = _settings(speech, seconds, fps, lookahead, budget)
     worn = [load_style(path) for path in shipped_styles(folder).values()]
+    bench = Bench(bundle, avatar, workers, device, styles=worn)
+    settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: switching(opened, settings, worn, bench.clock, companions))
     _conclude(found, report, None, None, DEFAULT_TOLERANCE)
 
@@ -167,6 +176,7 @@ def pushed(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = None,
+    device: DeviceName = "cpu",
     report: JsonPath = None,
     page: HtmlPath = None,
     trace: TracePath = None,
@@ -174,7 +184,7 @@ def pushed(
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """Speech faster than real time: the first frame of an utterance, and silence after an interruption."""
-    bench = Bench(bundle, avatar, workers, tracing=trace is not None)
+    bench = Bench(bundle, avatar, workers, device, tracing=trace is not None)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: pushed_speech.pushed(opened, settings, bench.clock))
     if trace is not None:
@@ -192,13 +202,14 @@ def soak(
     budget: Latency = "auto",
     bundle: BundlePath = None,
     workers: Workers = None,
+    device: DeviceName = "cpu",
     report: JsonPath = None,
     page: HtmlPath = None,
     old: OldPath = None,
     tolerance: Tolerance = DEFAULT_TOLERANCE,
 ) -> None:
     """A long session: memory after its first minute, picture against sound."""
-    bench = Bench(bundle, avatar, workers)
+    bench = Bench(bundle, avatar, workers, device)
     settings = _settings(speech, seconds, fps, lookahead, budget)
     found = bench.run(lambda opened: scenarios.soak(opened, settings, bench.clock))
     _conclude(found, report, page, old, tolerance)
@@ -316,8 +327,10 @@ class Bench:
         bundle: Path | None,
         avatar: str,
         workers: int | None = None,
+        device: str = "cpu",
         *,
         renderer: str | None = None,
+        styles: Sequence[Style] = (),
         tracing: bool = False,
     ) -> None:
         """Open the artefacts.
@@ -326,7 +339,9 @@ class Bench:
             bundle: Folder of the networks; by default those that ship.
             avatar: As ``streaming.avatars.resolve_avatar`` takes it.
             workers: Processes in which a session draws; by default as many as cores, at most 2.
+            device: What computes; see ``engine.backends.devices``.
             renderer: What draws; by default the bundle's best.
+            styles: Kept ready to be put on.
             tracing: Whether to record every stage of every frame.
 
         Raises:
@@ -334,11 +349,13 @@ class Bench:
         """
         self.clock = MonotonicClock()
         self.trace = ""
-        self._tracing = tracing
+        self._tracing, self._styles = tracing, styles
         self._bundle: Bundle = load_bundle(bundle)
         self._avatar = resolve_avatar(avatar)
         self._network = pick_renderer(self._bundle, renderer)
         self._workers = workers or min(2, os.cpu_count() or 1)
+        self._device: str = choose_device(device)
+        self._room: CardRoom | None = None
 
     def run(self, scenario: Callable[[scenarios.OpenSession], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """Run a scenario on an engine of its own; Ctrl-C ends it cleanly."""
@@ -347,6 +364,8 @@ class Bench:
             async with Engine(
                 self._bundle,
                 clock=self.clock,
+                device=self._device,
+                styles=self._styles,
                 renderer_factory=lambda avatar: ProbeRenderer(self._renderer(avatar)),
             ) as engine:
                 if self._tracing:
@@ -360,10 +379,18 @@ class Bench:
                     self.trace = engine.trace()
                 return found
 
-        return asyncio.run(main())
+        try:
+            return asyncio.run(main())
+        finally:
+            if self._room is not None:
+                self._room.close()
 
-    def _renderer(self, avatar: Avatar) -> ProcessRenderer:
-        return ProcessRenderer(Drawing(avatar, self._network), self._workers)
+    def _renderer(self, avatar: Avatar) -> FrameRenderer:
+        if self._device == "cpu":
+            return ProcessRenderer(Drawing(avatar, self._network), self._workers)
+        if self._room is None:
+            self._room = CardRoom(open_painter(self._device, self._network), self._network)
+        return self._room.renderer(avatar)
 
     def opening(self, speech: NDArray[np.float32], lookahead: int) -> NDArray[np.float64]:
         """The opening of the lips in each motion frame, computed offline."""

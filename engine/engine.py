@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,6 +71,7 @@ class Engine:
         workers: int | None = None,
         renderer: str | None = None,
         device: str = "cpu",
+        styles: Sequence[Style | Path] = (),
         renderer_factory: RendererFactory | None = None,
         pipeline_factory: PipelineFactory | None = None,
         measure: Measure | None = None,
@@ -87,12 +88,11 @@ class Engine:
             workers: Processes in which one session draws; by default as many as cores, at most 2.
             renderer: What draws where a session does not say; see ``session``.
             device: What networks run and frames are drawn on; see ``engine.backends.devices``.
+            styles: Kept ready from the first session on, so that putting one on opens nothing while sessions run.
             renderer_factory: Gives what draws an avatar; by default such processes.
-            pipeline_factory: Gives what makes motion of sound; by default the signal path on the bundle, whose stages
-                are timed one by one.
+            pipeline_factory: Gives what makes motion of sound; by default the bundle's signal path, stages timed.
             measure: Measures the machine; by default two seconds of ``engine.calibration.calibrate``.
-            lane: Where motion is computed; by default one thread of the engine's own, named ``mien-motion``, that
-                computes at once what several sessions ask at once.
+            lane: Where motion is computed, of all sessions together; by default a thread named ``mien-motion``.
             setup: Where avatars and networks are opened; by default a thread named ``mien-setup``.
             cores: What sessions may use together; by default those this process may run on.
             beside: Cores that are used for each session beside it, as by encoding its pictures: not measured, counted.
@@ -106,7 +106,7 @@ class Engine:
         self._workers = min(2, available) if workers is None else workers
         if self._cores < 1 or self._workers < 1:
             raise ConfigError(f"An engine needs at least one core and one worker, not {self._cores}, {self._workers}.")
-        self._networks, self._renderer = SharedNetworks(bundle, device), renderer
+        self._networks, self._renderer = SharedNetworks(bundle, device, styles), renderer
         self._clock: Clock = clock or MonotonicClock()
         self._renderer_factory, self._pipeline_factory = renderer_factory, pipeline_factory
         self._measure = measure or self._calibrate

@@ -124,19 +124,23 @@ class Hearing:
         self._known = sample
         return went_back
 
-    def wear(self, style: OpenStyle | None) -> bool:
-        """Go over to another style, or to none.
+    def wear(self, style: OpenStyle | None, second: OpenStyle | None = None, part: float = 0.0) -> bool:
+        """Go over to another style, to none, or to a mix of two, in which the second has ``part``.
 
         Returns:
-            Whether one that was still to be seen is gone at once for it: changes came within a quarter of a second.
+            Whether one that was still to be seen is gone at once for it: changes came within a quarter of a second, or
+            a mix was worn before or is now.
         """
         before = self.steering
-        self.steering = before.wearing(style)
-        gone = before.slots[1 - before.current] not in (None, *self.steering.slots)
+        if style is not None and second is not None:
+            self.steering = before.mixing(style, second, part)
+        else:
+            self.steering = before.wearing(style)
+        gone = [slot for slot in (0, 1) if before.slots[slot] not in (None, *self.steering.slots)]
         fading = self._heard - self._worn_at < _first_sample(FADE_FRAMES + 1)
         if self.steering is not before:
             self._worn_at = self._heard
-        return gone and fading
+        return any(fading or before.goal(slot) > 0 for slot in gone)
 
     def intensify(self, intensity: float) -> None:
         """Go over to another intensity of the style."""

@@ -124,6 +124,7 @@ class Pipeline:
         *,
         sway: float = 1.0,
         head_motion: float = 1.0,
+        eyes: bool = True,
         networks: Networks | None = None,
         manifold: Manifold | None = None,
         threads: int = 1,
@@ -138,6 +139,7 @@ class Pipeline:
             seed: Of head motion, blinks, gaze and sway.
             sway: Factor on idle sway and breath.
             head_motion: Factor on the head poses that the network draws.
+            eyes: Whether they blink and look about; else they are as the portrait has them.
             networks: Opened networks to share; by default the bundle's are opened.
             manifold: The bundle's, as from ``open_manifold``, to share; by default it is made.
             threads: Threads of one network call, if they are opened here.
@@ -162,6 +164,8 @@ class Pipeline:
             scale=bundle.motion_scale,
             lookahead_frames=lookahead_frames,
             max_lookahead_frames=manifest.max_lookahead_frames,
+            heard_frames=manifest.motion.heard_frames,
+            smoothing_frames=manifest.motion.smoothing_frames,
         )
         self._styles = StyleMix()
         self._chunker = Chunker(tail_frames=lookahead_frames)
@@ -178,7 +182,7 @@ class Pipeline:
             seed=seed,
             amplitude=head_motion,
         )
-        self._liveliness = Liveliness(seed, sway)
+        self._liveliness = Liveliness(seed, sway, eyes=eyes)
         self._geometry = Geometry(points, bundle.completion)
 
     def init_state(self) -> PipelineState:

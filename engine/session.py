@@ -23,7 +23,7 @@ from engine.artefacts.avatar import Avatar
 from engine.artefacts.style import Style
 from engine.budget import Budget
 from engine.controls import Controls
-from engine.errors import SessionError
+from engine.errors import ConfigError, SessionError
 from engine.hearing import MotionPipeline
 from engine.instruments import Instruments
 from engine.intake import as_sound
@@ -232,27 +232,40 @@ class Session:
             self._core.renderers.remove(before)
             await self._setup.run(before.close)
 
-    async def change_style(self, style: Style | Path | None, intensity: float | None = None) -> None:
-        """Go over to another style, or to none, within a quarter of a second. No frame is missed for opening it.
+    async def change_style(
+        self,
+        style: Style | Path | None,
+        intensity: float | None = None,
+        *,
+        second: Style | Path | None = None,
+        part: float = 0.5,
+    ) -> None:
+        """Go over to another style, to none, or to a mix of two, within a quarter of a second.
 
-        A style costs two more network calls a motion frame, and for that quarter of a second four: a session that
-        begins in a style was measured with it, one that puts it on later was not.
+        No frame is missed for opening it. A style costs two more network calls a motion frame, two styles and that
+        quarter of a second four: a session that begins in a style was measured with it, one that puts it on later was
+        not.
 
         Args:
             style: The style, or where it lies; None for none.
             intensity: 0 to 1.5; by default it stays as it is. Later ``set(intensity=...)`` changes it.
+            second: A style to mix with the first.
+            part: What the second one has of the mix, 0 to 1.
 
         Raises:
-            ArtefactError: The style cannot be read or belongs to another bundle; the session goes on as it was.
-            ConfigError: The intensity leaves its range.
+            ArtefactError: A style cannot be read or belongs to another bundle; the session goes on as it was.
+            ConfigError: The intensity or the part leaves its range, or there is a second style and no first.
             SessionError: The session has not begun or has ended.
         """
         core = self._running()
+        if second is not None and (style is None or not 0 <= part <= 1):
+            raise ConfigError(f"A mix takes two styles and a part of 0 to 1, not {style} and {part}.")
         changes = {} if intensity is None else {"intensity": intensity}
         core.controls.changed(**changes)
         async with self._dressing:
             opened = await self._dress(style)
-            self._running().wear(opened)
+            beside = None if second is None else await self._dress(second)
+            self._running().wear(opened, beside, part)
             self.set(**changes)
 
     def stats(self) -> SessionStats:

@@ -194,9 +194,9 @@ class Core:
             await asyncio.wait(set(self._draws))
         return before
 
-    def wear(self, style: OpenStyle | None) -> None:
-        """Move in another style, or in none, from the next frame on."""
-        self._order(lambda hearing: hearing.wear(style))
+    def wear(self, style: OpenStyle | None, second: OpenStyle | None = None, part: float = 0.0) -> None:
+        """Move in another style, in none, or in a mix of two, from the next frame on."""
+        self._order(lambda hearing: hearing.wear(style, second, part))
 
     def wake(self) -> None:
         """Let those who wait to push see that the session has ended."""

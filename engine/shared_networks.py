@@ -1,5 +1,7 @@
 """The trained networks that all sessions of an engine share: opened when first needed, once."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.artefacts.avatar import Avatar
@@ -11,24 +13,30 @@ from engine.backends.opening import network_opener, open_networks_on, resolve
 from engine.backends.painter import open_painter
 from engine.card_room import CardRoom
 from engine.drawing import Drawing
+from engine.errors import ArtefactError
 from engine.lanes import FrameRenderer
 from engine.pipeline import Observer, Pipeline, open_manifold
 from engine.stages.manifold import Manifold
 from engine.stages.style_mix import OpenStyle
 from engine.styles import Wardrobe
 
+logger = logging.getLogger(__name__)
+
 
 class SharedNetworks:
     """A bundle, opened piece by piece. It belongs to one thread."""
 
-    def __init__(self, bundle: Bundle | None, device: str = "cpu") -> None:
+    def __init__(self, bundle: Bundle | None, device: str = "cpu", offered: Sequence[Style | Path] = ()) -> None:
         """Prepare.
 
         Args:
             bundle: The networks; by default those that ship, which are read when they are needed.
             device: What shall compute, as ``engine.backends.devices`` names it; looked for when it is needed.
+            offered: Styles that are opened with the first networks, and stay open.
         """
         self._bundle, self._wanted = bundle, device
+        self._offered = offered
+        self._kept: list[OpenStyle] = []
         self._device: str | None = None
         self._opened: tuple[Networks, Manifold] | None = None
         self._rooms: dict[str | None, CardRoom] = {}
@@ -39,6 +47,7 @@ class SharedNetworks:
         bundle = self._open()
         if self._opened is None:
             self._opened = open_networks_on(self._on(), bundle), open_manifold(bundle)
+            self._open_offered()
         networks, manifold = self._opened
         return Pipeline(bundle, avatar, lookahead, seed, networks=networks, manifold=manifold, observer=observe)
 
@@ -83,6 +92,17 @@ class SharedNetworks:
         """End the threads that draw on a card; closing twice is legal."""
         for room in self._rooms.values():
             room.close()
+
+    def _open_offered(self) -> None:
+        """Open the offered styles; one that cannot be worn is named in the log, and refused to whoever puts it on."""
+        for style in self._offered:
+            try:
+                found = self.style(style)
+            except ArtefactError as error:
+                logger.warning("a style cannot be worn: %s", error)
+            else:
+                assert found is not None
+                self._kept.append(found)
 
     def _on(self) -> str:
         """What computes."""

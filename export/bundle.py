@@ -23,6 +23,7 @@ from engine.artefacts.bundle import (
     Bundle,
     BundleManifest,
     ManifoldSettings,
+    MotionSettings,
     NetworkGeometry,
     PoseSettings,
     graph_shapes,
@@ -77,6 +78,7 @@ class BundleSettings:
     name: str = "mien"
     precisions: Mapping[str, Precision] = field(default_factory=lambda: DEFAULT_PRECISIONS)
     manifold: ManifoldSettings = field(default_factory=ManifoldSettings)
+    motion: MotionSettings = field(default_factory=MotionSettings)
     pose: PoseSettings = field(default_factory=PoseSettings)
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -141,6 +143,7 @@ def build_bundle(trained: Trained, settings: BundleSettings | None = None) -> Bu
     manifest = BundleManifest(
         name=settings.name,
         manifold=settings.manifold,
+        motion=settings.motion,
         pose=settings.pose,
         networks=networks,
         provenance={"torch": str(torch.__version__), **settings.provenance},

@@ -65,6 +65,9 @@ def bundle(
         float, typer.Option(min=0, max=6, help="Frames of smoothing that the rest of a lookahead is used for.")
     ] = 1.0,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Liveliness of sampled head poses.")] = 0.6,
+    head_smoothing: Annotated[
+        float, typer.Option(min=0, max=60, help="Frames of each pole that they go through.")
+    ] = 6.0,
     provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
 ) -> None:
     """Export the networks of a folder of checkpoints to one bundle."""
@@ -76,7 +79,7 @@ def bundle(
         precisions={"apc": _precision(apc), "motion": _precision(motion), "headpose": _precision(headpose)},
         manifold=ManifoldSettings(strength=manifold_strength),
         motion=MotionSettings(heard_frames=heard_frames, smoothing_frames=motion_smoothing),
-        pose=PoseSettings(temperature=temperature),
+        pose=PoseSettings(temperature=temperature, smoothing_frames=head_smoothing),
         provenance=_pairs(provenance or []),
     )
     export_bundle(checkpoints, out, settings)

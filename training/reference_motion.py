@@ -28,6 +28,7 @@ from engine.rotation import rotation_matrix
 from models.spec import MOTION_HZ, SAMPLE_HZ
 from training.corpus.media import read_audio, read_video
 from training.corpus.registration import register
+from training.pose_noise import without_noise
 from training.style_references import StyleReferences, style_references
 from training.style_sound import speaking_frames
 from training.style_stats import lip_opening
@@ -222,16 +223,17 @@ def with_references(motion: ReferenceMotion, picture: Callable[[int], NDArray[np
 
 
 def _credible(pose: NDArray[np.float64]) -> Float:
-    """Poses whose translation is what goes with the rotation.
+    """Poses without the face model's noise, whose translation is what goes with the rotation.
 
     Depth is read from the size of a face, which an open mouth changes, and the place of its stable points is noisy: of
     the translation along the picture, what is linear in the rotation is kept; of that along the depth, nothing.
     """
-    turned = pose[:, :3] - pose[:, :3].mean(0)
+    rotation = without_noise(pose[:, :3])
+    turned = rotation - rotation.mean(0)
     gram = turned.T @ turned
     gram += 0.05 * np.trace(gram) * np.eye(3)
     moved = turned @ np.linalg.solve(gram, turned.T @ pose[:, 3:5])
-    return np.column_stack([pose[:, :3], moved, np.zeros(len(pose))]).astype(np.float32)
+    return np.column_stack([rotation, moved, np.zeros(len(pose))]).astype(np.float32)
 
 
 def _measure(path: Path, progress: Progress) -> _Measured:

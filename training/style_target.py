@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.portrait.geometry import MIRROR
 from models.spec import BROWS, EYES, INNER_LIP_PAIRS, MOTION_DIM, MOTION_HZ, MOTION_POINTS, MOUTH
 
 F64 = NDArray[np.float64]
@@ -37,6 +38,7 @@ _TOGETHER: Final = 0.004
 _LOWER_LIP: Final = [point - 48 for point in (55, 56, 57, 58, 59, 65, 66, 67)]
 _UPPER_LIP: Final = [point - 48 for point in (49, 50, 51, 52, 53, 61, 62, 63)]
 _FIRST: Final = MOTION_POINTS.start
+_OTHER_SIDE: Final = MIRROR[MOUTH] - MOUTH.start
 
 _EYE_COLUMNS: Final = slice(3 * (EYES.start - _FIRST), 3 * (EYES.stop - _FIRST))
 MOUTH_COLUMNS: Final = slice(3 * (MOUTH.start - _FIRST), 3 * (MOUTH.stop - _FIRST))
@@ -180,7 +182,10 @@ def band_gains(base: F64, reference: F64) -> F64:
 
 
 def seen_mouth(reference: Float, base: Float) -> Float:
-    """A reference whose depth is guessed by a face model, with the depth that the bundle's mouth has for its shape.
+    """A reference as a face model sees it, with what a face model cannot tell put right.
+
+    Depth is guessed: the mouth gets the depth that the bundle's has for its shape. And a mouth that goes to one side
+    and back is a head whose turn was measured wrong; how crooked it is on average stays.
 
     Args:
         reference: float32 (m, 123) fu.
@@ -188,6 +193,7 @@ def seen_mouth(reference: Float, base: Float) -> Float:
     """
     result = reference.copy()
     known, seen = (motion[:, MOUTH_COLUMNS].reshape(len(motion), -1, 3) for motion in (base, reference))
+    seen = _even(seen)
     plane = known[:, :, :2].reshape(len(known), -1).astype(np.float64)
     gram = plane.T @ plane
     gram += 1e-2 * np.trace(gram) / len(gram) * np.eye(len(gram))
@@ -196,6 +202,14 @@ def seen_mouth(reference: Float, base: Float) -> Float:
     mouth[:, :, 2] = seen[:, :, :2].reshape(len(seen), -1) @ depth
     result[:, MOUTH_COLUMNS] = mouth.reshape(len(mouth), -1)
     return result
+
+
+def _even(mouth: Float) -> Float:
+    """Mouths (n, 20, 3) whose two sides move alike about where they usually are."""
+    usual = mouth.mean(0)
+    moved = mouth - usual
+    other = moved[:, _OTHER_SIDE] * np.array([-1, 1, 1], np.float32)
+    return np.asarray(usual + (moved + other) / 2, np.float32)
 
 
 def _filtered(motion: F64, gains: F64) -> F64:

@@ -40,7 +40,7 @@ from training.style_compact import compact_changes, motion_activations, projecte
 from training.style_head import POSE_CAPS, HeadStudio, scale_poses, take_head_apart, tune_headpose
 from training.style_life import learn_life
 from training.style_motion import StyledMotion, styled_motion
-from training.style_sound import Ear, concatenated, speech_sample
+from training.style_sound import Ear, Heard, concatenated, speech_sample
 from training.style_stats import Figures, lip_opening, measure_figures
 from training.style_sync import Sync, measure_sync
 from training.style_target import StyleMap, learn_map, mouth_map, moving_points, seen_mouth
@@ -215,7 +215,11 @@ class _Work:
         return losses
 
     def _fit(self, lessons: list[Lesson]) -> None:
-        """Fit the last layers, with the smoothing that makes the lips as fast as the reference's."""
+        """Fit the last layers, with the smoothing that makes the lips as fast as the reference's.
+
+        Fast on the clip's own sound and on speech, in the mean: the layers were fitted to the clip, and on sound that
+        they do not know lips are faster.
+        """
         wanted = self._wanted[self._reference_speaking()]
         speed, least, best = _lip_speed(self._opening(wanted)), np.inf, (0.0, self.tuned_motion.state_dict())
         layers = LastLayers(self.tuned_motion, lessons, self.ear.scale, self.ear.mean)
@@ -224,8 +228,9 @@ class _Work:
             layers.fit(self.smoothing)
             made = self._made()
             matrix, offset = mouth_map(made, wanted)
-            opening = self._opening((made @ matrix.T + offset).astype(np.float32))
-            miss = abs(float(np.log(_lip_speed(opening) / speed)))
+            moved = [made, self._made_of(self.speech)] if self.in_sync else [made]
+            speeds = [_lip_speed(self._opening((each @ matrix.T + offset).astype(np.float32))) for each in moved]
+            miss = abs(float(np.mean(np.log(np.array(speeds) / speed))))
             if miss >= least:
                 break
             least, best = miss, (self.smoothing, copy.deepcopy(self.tuned_motion.state_dict()))
@@ -234,7 +239,10 @@ class _Work:
 
     def _made(self) -> Float:
         """What the tuned generator makes of the sound that the reference is held against, float32 (n, 123) fu."""
-        sounds = [self.own] if self.own is not None and self.in_sync else self.speech
+        return self._made_of([self.own] if self.own is not None and self.in_sync else self.speech)
+
+    def _made_of(self, sounds: list[Heard]) -> Float:
+        """The same of other sounds, float32 (n, 123) fu: while somebody speaks."""
         made = [self.ear.move(heard, self.tuned_motion, self.smoothing) for heard in sounds]
         return concatenated(made, [heard.speaking for heard in sounds])
 

@@ -2,8 +2,8 @@
 
 Every method gets the first picture and the sound of a filmed clip, and is measured against the clip in the same
 framing. A still picture is the least that anybody can do; a mouth that follows the RMS is the usual cheap trick. Both
-hold the head, which no sound foretells, where the clip begins: so the engine is measured that way as well as with the
-head that it moves.
+hold head and eyes, which no sound foretells, as the clip begins: so the engine is measured that way as well, where only
+what the sound says moves, and with its head held but its eyes alive, and as it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,8 @@ from streaming.media_out import Mp4Writer
 from streaming.render import FRAME_RATES, render_file
 
 ENGINE: Final = "this engine, warp"
-STILL_HEAD: Final = "head still"
+HELD: Final = {"": (1.0, True), ", head still": (0.0, True), ", head and eyes still": (0.0, False)}
+"""What a row of the engine holds, by what its name says: the factor on the head's motion, and whether the eyes live."""
 RMS_OPENING_FU: Final = 0.15
 """How far the lower lip falls where the sound is as loud as its 95th percentile."""
 _LOWER_LIP: Final = (55, 56, 57, 58, 59, 65, 66, 67)
@@ -96,8 +97,8 @@ def compare_methods(
         "RMS-driven mouth": lambda clip, target: draw_rms(clip, target, loaded),
     }
     for renderer in ("warp", *(name for name in PRESETS if name in loaded.renderers)):
-        for held, name in ((False, f"this engine, {renderer}"), (True, f"this engine, {renderer}, {STILL_HEAD}")):
-            draws[name] = _engine(bundle, lookahead, seed, renderer, held)
+        for held, (head_motion, eyes) in HELD.items():
+            draws[f"this engine, {renderer}{held}"] = _engine(bundle, lookahead, seed, renderer, head_motion, eyes)
     draws = {method: draw for method, draw in draws.items() if only in (None, method)}
     results: dict[str, list[PairResult]] = {"ground truth": [], **{method: [] for method in draws}}
     skipped = []
@@ -174,6 +175,7 @@ def draw_engine(
     seed: int = 0,
     renderer: str | None = None,
     head_motion: float = 1.0,
+    eyes: bool = True,
 ) -> None:
     """What ``mien render`` makes of the portrait and the sound, at the engine's rate nearest to the clip's."""
     render_file(
@@ -186,11 +188,12 @@ def draw_engine(
         bundle=bundle,
         renderer=renderer,
         head_motion=head_motion,
+        eyes=eyes,
     )
 
 
-def _engine(bundle: Path | None, lookahead: int, seed: int, renderer: str, held: bool) -> Draw:
-    return lambda clip, target: draw_engine(clip, target, bundle, lookahead, seed, renderer, 0.0 if held else 1.0)
+def _engine(bundle: Path | None, lookahead: int, seed: int, renderer: str, head_motion: float, eyes: bool) -> Draw:
+    return lambda clip, target: draw_engine(clip, target, bundle, lookahead, seed, renderer, head_motion, eyes)
 
 
 def rms_opening(samples: NDArray[np.float32], pictures: int, fps: int) -> NDArray[np.float64]:

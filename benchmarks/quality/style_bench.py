@@ -13,6 +13,11 @@ Two faces differ by more than two manners do: a person's features alone leave an
 that no style can take away. So each comparison is made twice: with the reference as it is, and with the reference's
 pose and expression on the avatar's own landmarks (equation 6), which is the manner alone.
 
+The three figures have no common size, and each has another size for each reference: a singer who hardly moves lies
+near to everybody in velocity, one whose features are nobody's lies far from all. So in the test of the nearest style
+each figure counts by what the clips of the other styles score against that reference, which depends on no clip that
+is judged; the distance is the mean of the three.
+
 A face model's landmarks tremble: on a rendered clip whose motion is known, half of the velocity was that. So landmarks
 of both sides go through one Gaussian of 33 ms before they are compared.
 """
@@ -122,8 +127,9 @@ class Guess:
         style: In which it was made.
         avatar: On whom.
         seed: Of head and eyes.
-        distances: To each reference, no unit, 1 on average.
+        distances: To each reference, no unit, 1 for what lies as far from it as the references of other styles do.
         nearest: The reference that it lies nearest to.
+        nearest_manner: The same by the manner alone; None where the references' motion is not known.
     """
 
     style: str
@@ -131,6 +137,7 @@ class Guess:
     seed: int
     distances: dict[str, float]
     nearest: str
+    nearest_manner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,12 +181,24 @@ class StylesResult:
         """Clips whose nearest style is their own."""
         return sum(guess.nearest == guess.style for guess in self.guesses)
 
+    @property
+    def right_manners(self) -> int | None:
+        """The same by the manner alone."""
+        if not all(guess.nearest_manner for guess in self.guesses):
+            return None
+        return sum(guess.nearest_manner == guess.style for guess in self.guesses)
+
     def to_json(self) -> dict[str, Any]:
         """For the report."""
         return {
             "styles": {name: self.mean(name) for name in self.styles},
             "rows": [asdict(row) for row in self.rows],
-            "nearest": {"right": self.right, "of": len(self.guesses), "clips": [asdict(g) for g in self.guesses]},
+            "nearest": {
+                "right": self.right,
+                "right_manners": self.right_manners,
+                "of": len(self.guesses),
+                "clips": [asdict(g) for g in self.guesses],
+            },
             "skipped": list(self.skipped),
         }
 
@@ -322,26 +341,44 @@ def calmed(points: NDArray[np.float32], fps: float) -> NDArray[np.float64]:
 def _guesses(stage: _Stage, held: list[Reference], people: list[Avatar], count: int) -> tuple[Guess, ...]:
     """Clips in all styles by turns, each on the sound of its own reference, on all avatars, with other seeds."""
     makings = [(ref, avatar, seed) for seed in range(count) for avatar in people for ref in held][:count]
-    rows = []
+    usual, guesses = between(held), []
     for ref, avatar, seed in makings:
         points, _ = stage.play(ref, avatar, ref.name, seed)
-        rows.append([list(asdict(_scores(other, points)).values()) for other in held])
-    figures = np.array(rows)
-    distances = nearness(figures)
-    guesses = []
-    for (ref, avatar, seed), row in zip(makings, distances, strict=True):
-        by_name = {other.name: float(d) for other, d in zip(held, row, strict=True)}
-        guesses.append(Guess(ref.name, avatar.name, seed, by_name, min(by_name, key=lambda name: by_name[name])))
+        plain = nearness(_figures([_scores(other, points) for other in held]), usual)
+        faces = [other.on(avatar) for other in held]
+        known = [_scores(other, points, face) for other, face in zip(held, faces, strict=True) if face is not None]
+        manner = nearness(_figures(known), usual) if len(known) == len(held) else None
+        guesses.append(
+            Guess(
+                ref.name,
+                avatar.name,
+                seed,
+                {other.name: float(distance) for other, distance in zip(held, plain, strict=True)},
+                held[int(plain.argmin())].name,
+                None if manner is None else held[int(manner.argmin())].name,
+            )
+        )
     return tuple(guesses)
 
 
-def nearness(figures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One distance from three figures: each over its mean of all clips and references, then their mean.
+def between(held: Sequence[Reference]) -> NDArray[np.float64]:
+    """What the clips of the other styles score against each reference on average, (references, 3)."""
+    others = [[_scores(one, other.track.points) for other in held if other is not one] for one in held]
+    return np.stack([_figures(scores).mean(0) for scores in others])
+
+
+def nearness(figures: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One distance from three figures: each over what is usual for the reference, then their mean.
 
     Args:
-        figures: (clips, references, 3).
+        figures: (references, 3).
+        usual: (references, 3), as from ``between``.
 
     Returns:
-        (clips, references), 1 on average.
+        (references,).
     """
-    return np.asarray((figures / figures.mean(axis=(0, 1))).mean(axis=2), np.float64)
+    return np.asarray((figures / usual).mean(axis=1), np.float64)
+
+
+def _figures(scores: Sequence[StyleScores]) -> NDArray[np.float64]:
+    return np.array([[getattr(each, figure) for figure in FIGURES] for each in scores])

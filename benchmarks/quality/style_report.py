@@ -45,7 +45,8 @@ def print_styles(result: StylesResult, console: Console) -> None:
     console.print(styles_table(result))
     if result.guesses:
         console.print(nearest_table(result))
-        console.print(f"nearest style right in {result.right} of {len(result.guesses)} clips")
+        manners = "" if result.right_manners is None else f"; by the manner alone in {result.right_manners}"
+        console.print(f"nearest style right in {result.right} of {len(result.guesses)} clips{manners}")
     for sentence in result.skipped:
         console.print(f"left out: {sentence}")
 

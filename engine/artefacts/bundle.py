@@ -108,6 +108,18 @@ class ManifoldSettings(_Model):
     regularisation: float = Field(default=1e-3, gt=0, le=1)
 
 
+class MotionSettings(_Model):
+    """How the motion generator is asked.
+
+    Attributes:
+        heard_frames: The lookahead, in frames of 60 Hz, with which it speaks best. Of a longer one the rest smooths.
+        smoothing_frames: Standard deviation of that smoothing, in frames of 60 Hz; 0 for none.
+    """
+
+    heard_frames: int = Field(default=MAX_LOOKAHEAD, ge=0, le=MAX_LOOKAHEAD)
+    smoothing_frames: float = Field(default=0.0, ge=0, le=6)
+
+
 class PoseSettings(_Model):
     """How head poses are drawn from the network's distribution.
 
@@ -133,6 +145,7 @@ class BundleManifest(_Model):
     max_lookahead_frames: int = Field(default=MAX_LOOKAHEAD, ge=0, le=MAX_LOOKAHEAD)
     mel: MelSettings = MelSettings(lag=MEL_LAG)
     manifold: ManifoldSettings = ManifoldSettings()
+    motion: MotionSettings = MotionSettings()
     pose: PoseSettings = PoseSettings()
     networks: dict[str, NetworkGeometry]
     renderers: dict[Literal["lite", "paper"], PictureGeometry] = {}

@@ -191,14 +191,15 @@ class Liveliness:
 
     lookahead_ticks = 0
 
-    def __init__(self, seed: int = 0, sway: float = 1.0) -> None:
+    def __init__(self, seed: int = 0, sway: float = 1.0, *, eyes: bool = True) -> None:
         """Set up.
 
         Args:
             seed: Of a stream that begins with ``init_state``.
             sway: Factor on idle sway and breath; 0 holds the head as the network has it.
+            eyes: Whether they blink and look about; else they are as the portrait has them.
         """
-        self._seed, self._sway = seed, sway
+        self._seed, self._sway, self._eyes = seed, sway, eyes
 
     def init_state(self) -> LivelinessState:
         """Eyes open and at the camera; the first blink comes after one to three seconds."""
@@ -235,13 +236,13 @@ class Liveliness:
         state = _next_blink(state, x.manner, speaking=x.activity > 0.5)
         swing = state.swing + (x.activity - state.swing) * _SWING_MOVE
         pose = x.pose + self._sway * _sway(state.seed, frame) + swing * _swung(x.manner.rhythm, frame)
-        gaze = _eyes_in_head(_gaze(state), pose)
+        gaze = _eyes_in_head(_gaze(state), pose) if self._eyes else np.zeros(2)
         torso = _TORSO_KEEP * state.torso + (1 - _TORSO_KEEP) * pose
         shoulders = torso * _TORSO_SHARE
         shoulders[4] += self._sway * _breath(state.seed, frame)
         lids = max(blink_closure(frame - state.blink_frame), _ease(state.lids))
         hanging = float(np.clip(_LID_FOLLOWS * gaze[1], -0.15, 0.35)) + state.lid_rest
-        closure = lids + (1 - lids) * min(hanging, 0.9)
+        closure = lids + (1 - lids) * min(hanging, 0.9) if self._eyes else 0.0
         lively = Lively(pose.astype(np.float32), shoulders.astype(np.float32), gaze.astype(np.float32), closure)
         return lively, replace(state, frame=frame + 1, torso=torso, swing=swing)
 

@@ -1,8 +1,8 @@
 r"""How much of which style is in a frame: intensities that are set become shares that move without a jump.
 
-A session wears at most one style, and fades from one to the next: two slots are enough. Every change of a share, a
-style put on or off as well as another intensity, takes 0.25 s, linearly; while a slider is dragged the share follows
-it with that lag. Only a stream's first frame has its style at once::
+A session wears at most one style or a mix of two, and fades from one to the next: two slots are enough. Every change of
+a share, a style put on or off as well as another intensity, takes 0.25 s, linearly; while a slider is dragged the share
+follows it with that lag. Only a stream's first frame has its style at once::
 
     change_style(B)      |
     share of A   1 ------\_______ 0      base + a * (A - base) + b * (B - base)
@@ -88,31 +88,44 @@ class Steering:
 
     Attributes:
         slots: The style that is worn, and the one before it.
-        current: The slot that is worn; the other one's style fades.
-        intensity: Of the worn style, 0 to ``MAX_INTENSITY``.
+        current: The slot that is worn; the other one's style fades, or is worn beside it.
+        intensity: Of what is worn, 0 to ``MAX_INTENSITY``.
         serials: Styles put on so far.
+        beside: The other slot's part of what is worn, 0 to 1.
     """
 
     slots: tuple[Worn | None, Worn | None] = (None, None)
     current: int = 0
     intensity: float = 1.0
     serials: int = 0
+    beside: float = 0.0
 
     def wearing(self, style: OpenStyle | None) -> "Steering":
         """Put another style on, or none. A style that was worn before this one, and still fades, is gone at once."""
         worn, other = self.slots[self.current], 1 - self.current
         if (worn.style if worn else None) is style:
-            return self
+            return replace(self, beside=0.0) if self.beside else self
         before = self.slots[other]
         if style is not None and before is not None and before.style is style:
-            return replace(self, current=other)
+            return replace(self, current=other, beside=0.0)
         slot = None if style is None else Worn(self.serials + 1, style)
         slots = (slot, worn) if other == 0 else (worn, slot)
-        return replace(self, slots=slots, current=other, serials=self.serials + 1)
+        return replace(self, slots=slots, current=other, serials=self.serials + 1, beside=0.0)
+
+    def mixing(self, style: OpenStyle, second: OpenStyle, part: float) -> "Steering":
+        """Put a mix of two styles on, of the second one ``part``, 0 to 1; as ``wearing`` for each of them."""
+        if style is second:
+            return self.wearing(style)
+        # Whoever of the two is worn already stays in its slot and goes on.
+        worn = [slot.style if slot else None for slot in self.slots]
+        following = self if worn[self.current] is second else self.wearing(second)
+        return replace(following.wearing(style), beside=part)
 
     def goal(self, slot: int) -> float:
         """The share that a slot's style moves to."""
-        return float(self.intensity) if slot == self.current and self.slots[slot] is not None else 0.0
+        if self.slots[slot] is None:
+            return 0.0
+        return float(self.intensity) * (1 - self.beside if slot == self.current else self.beside)
 
 
 NO_STYLE = Steering()

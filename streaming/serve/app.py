@@ -42,6 +42,7 @@ from streaming.serve.rooms import RoomLimits, Rooms
 from streaming.serve.serve_errors import status_of
 from streaming.serve.throttle import Rate
 from streaming.serve.wardrobe import Wardrobe
+from streaming.styles import STYLES, shipped_styles
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,14 @@ def _engine(config: ServeConfig, clock: Clock) -> Engine:
     from engine.artefacts.bundle import load_bundle
 
     bundle = None if config.bundle is None else load_bundle(config.bundle)
-    return Engine(bundle, clock=clock, renderer=config.renderer, device=config.device, beside=_CALL_CORES)
+    return Engine(
+        bundle,
+        clock=clock,
+        renderer=config.renderer,
+        device=config.device,
+        styles=list(shipped_styles(STYLES).values()),
+        beside=_CALL_CORES,
+    )
 
 
 def _application(server: Server, page: Path) -> FastAPI:

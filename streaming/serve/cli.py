@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from engine.backends.devices import DEVICES
 from engine.errors import ConfigError
+from streaming.computing import DEVICE_HELP, choose_device
 from streaming.serve.config import ServeConfig
 
 app = typer.Typer(name="serve", help="Serve live avatars over WebRTC and WebSocket.", add_completion=False)
@@ -35,9 +35,7 @@ def serve(
     renderer: Annotated[
         str | None, typer.Option(help="warp, lite or paper; by default the bundle's best.", metavar="NAME")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help=f"What computes: {', '.join(DEVICES)}; see docs/gpu.md.", metavar="NAME")
-    ] = "cpu",
+    device: Annotated[str, typer.Option(help=DEVICE_HELP, metavar="NAME")] = "cpu",
     probe: Annotated[bool, typer.Option("--probe", help="Draw time blocks into the picture, to measure with.")] = False,
 ) -> None:
     """Serve live avatars over WebRTC and WebSocket, until Ctrl-C or SIGTERM."""
@@ -64,7 +62,7 @@ def serve(
         )
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from error
-    run_server(config)
+    run_server(config.model_copy(update={"device": choose_device(device)}))
 
 
 def _sentence(error: ValidationError) -> str:

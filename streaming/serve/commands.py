@@ -44,10 +44,18 @@ class ChangeAvatar(Message):
 
 
 class ChangeStyle(Message):
-    """Go on in another style; answered by ``style``."""
+    """Go on in another style, or in a mix of two; answered by ``style``.
+
+    Attributes:
+        style: The style.
+        second: A style that is mixed with it.
+        part: What the second one has of the mix.
+    """
 
     type: Literal["change_style"]
     style: str = Field(min_length=1, max_length=100)
+    second: str | None = Field(default=None, min_length=1, max_length=100)
+    part: float = Field(default=0.5, ge=0, le=1)
 
 
 class Express(Message):

@@ -211,13 +211,14 @@ class Room:
         self.backdrop.become(person.plate, ns_to_ticks(drawn_ns) - lookahead)
         self.avatar = avatar
 
-    async def wear(self, style: str, wardrobe: Wardrobe) -> None:
-        """Go on in another style.
+    async def wear(self, style: str, wardrobe: Wardrobe, second: str | None = None, part: float = 0.5) -> None:
+        """Go on in another style, or in a mix of two, in which the second has ``part``.
 
         Raises:
             MienError: There is no such style, or it belongs to other networks.
         """
-        await self.session.change_style(await wardrobe.load(style))
+        beside = None if second is None else await wardrobe.load(second)
+        await self.session.change_style(await wardrobe.load(style), second=beside, part=part)
         self.style = style
 
     async def interrupt(self) -> None:

@@ -82,7 +82,7 @@ class Steering:
                 await self._room.become(command.avatar, self._gallery)
                 return {"type": "avatar", "avatar": command.avatar}
             case ChangeStyle():
-                await self._room.wear(command.style, self._wardrobe)
+                await self._room.wear(command.style, self._wardrobe, command.second, command.part)
                 return {"type": "style", "style": command.style}
             case Express():
                 return self._express(command)

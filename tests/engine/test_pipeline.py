@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.artefacts.bundle import MotionSettings
 from engine.backend_onnx import open_networks
 from engine.errors import AudioError, ConfigError
 from engine.pipeline import MotionFrame, Pipeline
@@ -107,6 +108,18 @@ def test_lookahead_is_tight(make, lookahead):
         changed = run(pipeline, [other.clip(-1, 1)])
         assert_equal(base[:frame], changed[:frame])
         assert np.array_equal(base[frame].displacement, changed[frame].displacement) is not alters
+
+
+def test_a_bundle_says_what_its_motion_is_asked_for(random_bundle, networks):
+    """Heard less than the lookahead and smoothed: other motion, of the same frames, at the same time."""
+    asked = MotionSettings(heard_frames=2, smoothing_frames=1.0)
+    manifest = random_bundle.manifest.model_copy(update={"motion": asked})
+    audio, pipelines = sound(9600), []
+    for bundle in (random_bundle, replace(random_bundle, manifest=manifest)):
+        pipelines.append(Pipeline(bundle, face_template(), 6, networks=networks))
+    plain, smooth = (np.array([frame.displacement for frame in run(one, [audio])]) for one in pipelines)
+    assert pipelines[0].latency_ticks == pipelines[1].latency_ticks and plain.shape == smooth.shape
+    assert np.abs(np.diff(smooth, 2, axis=0)).mean() < 0.9 * np.abs(np.diff(plain, 2, axis=0)).mean()
 
 
 def test_interleaved_sessions_equal_isolated_ones(make):

@@ -67,6 +67,28 @@ def test_a_session_begins_and_goes_on_in_its_style(play, style, rap, tmp_path: P
     assert log.session.stats().missed == 0
 
 
+def test_two_styles_are_mixed_and_a_third_follows(play, style, rap) -> None:
+    async def script(session: Session, log: Log, stage: Stage) -> None:
+        (pipeline,) = stage.pipelines
+        await speak(session, log.clock, 200)
+        await session.change_style(rap, second=style, part=0.3)
+        await speak(session, log.clock, 200)
+        steering = pipeline.steering
+        goals = {slot.style.name: steering.goal(number) for number, slot in enumerate(steering.slots)}
+        assert goals == pytest.approx({"rap": 0.7, "ballad": 0.3})
+        for wrong in ({"second": style, "part": 1.1}, {"second": style, "part": float("nan")}):
+            with pytest.raises(ConfigError, match="0 to 1"):
+                await session.change_style(rap, **wrong)
+        with pytest.raises(ConfigError, match="two styles"):
+            await session.change_style(None, second=style)
+        await session.change_style(None)
+        await speak(session, log.clock, 200)
+        assert all(pipeline.steering.goal(slot) == 0 for slot in (0, 1))
+
+    log = play(script, style=style)
+    assert log.session.stats().missed == 0
+
+
 def test_the_style_stays_when_the_avatar_changes(play, style) -> None:
     async def script(session: Session, log: Log, stage: Stage) -> None:
         await speak(session, log.clock, 200)

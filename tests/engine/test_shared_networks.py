@@ -1,7 +1,10 @@
+import gc
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
-from engine import shared_networks
+from engine import shared_networks, styles
 from engine.backends.device_network import Bound
 from engine.backends.devices import Choice
 from engine.backends.slots import Slots
@@ -9,6 +12,7 @@ from engine.card_room import CardRenderer
 from engine.drawing import Drawing
 from engine.shared_networks import SharedNetworks
 from tests.engine.renderer.conftest import draw_person
+from tests.style_makers import make_style
 
 
 class Painter:
@@ -44,6 +48,17 @@ def test_on_a_card_all_sessions_are_drawn_by_one_painter(opened):
             renderer.close()
         networks.close()
         networks.close()
+
+
+def test_offered_styles_are_open_before_anybody_puts_one_on(random_bundle, monkeypatch, tmp_path, caplog):
+    style = make_style(random_bundle)
+    networks = SharedNetworks(random_bundle, offered=[tmp_path / "gone.style", style])
+    networks.pipeline(draw_person(), 3, 0, lambda stage: nullcontext())
+    assert "gone.style" in caplog.text
+    gc.collect()
+    monkeypatch.setattr(styles, "open_style", lambda *_: pytest.fail("it was open"))
+    assert networks.style(style).name == style.name
+    networks.close()
 
 
 def test_the_processor_draws_where_it_is_asked_to_and_where_there_is_no_background(opened):

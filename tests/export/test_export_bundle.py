@@ -77,9 +77,12 @@ def test_checkpoint_of_another_network_is_named(copy):
 def test_commands_export_and_verify(checkpoints, tmp_path):
     runner, out, report = CliRunner(), tmp_path / "bundle", tmp_path / "parity.json"
     arguments = ["--checkpoints", str(checkpoints), "--out", str(out), "--provenance", "licence=CC0"]
-    result = runner.invoke(app, ["bundle", *arguments, "--apc", "int8", "--manifold-strength", "0.5"])
+    chosen = ["--manifold-strength", "0.5", "--heard-frames", "7", "--motion-smoothing", "1.5", "--head-smoothing", "4"]
+    result = runner.invoke(app, ["bundle", *arguments, "--apc", "int8", *chosen])
     assert result.exit_code == 0 and "MB" in result.output
     manifest = load_bundle(out).manifest
+    assert (manifest.motion.heard_frames, manifest.motion.smoothing_frames) == (7, 1.5)
+    assert manifest.pose.smoothing_frames == 4
     assert manifest.networks["apc"].precision == "int8" and manifest.manifold.strength == 0.5
     assert manifest.provenance["licence"] == "CC0"
     verify = ["verify", str(out), "--checkpoints", str(checkpoints), "--steps", "20", "--json", str(report)]

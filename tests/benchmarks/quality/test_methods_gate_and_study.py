@@ -61,7 +61,7 @@ def test_baselines_show_the_portrait_with_the_clips_sound(framed, tmp_path):
     assert sound_lag(read_sound(framed.reference), read_sound(still)) == pytest.approx(0, abs=1e-3)
 
 
-def test_the_engine_is_measured_with_each_renderer_and_with_its_head_held(framed, tmp_path, monkeypatch):
+def test_the_engine_is_measured_with_each_renderer_and_with_head_and_eyes_held(framed, tmp_path, monkeypatch):
     network = tint_network()
     shipped = load_bundle(None)
     manifest = shipped.manifest.model_copy(update={"renderers": {"lite": network.geometry}})
@@ -69,7 +69,7 @@ def test_the_engine_is_measured_with_each_renderer_and_with_its_head_held(framed
     asked = []
 
     def render_file(sound, avatar, target, **options):
-        asked.append((target.parent.name, options["renderer"], options["head_motion"]))
+        asked.append((target.parent.name, options["renderer"], options["head_motion"], options["eyes"]))
         target.write_bytes(b"drawn")
 
     monkeypatch.setattr(methods, "render_file", render_file)
@@ -78,10 +78,12 @@ def test_the_engine_is_measured_with_each_renderer_and_with_its_head_held(framed
     monkeypatch.setattr(methods, "frame_clip", lambda *_: framed)
     monkeypatch.setattr(methods, "evaluate_pair", lambda *_, **__: PairResult("a", scores(), {}))
     rows, _ = methods.compare_methods(tmp_path, tmp_path)
-    engine = [f"this engine, {one}{held}" for one in ("warp", "lite") for held in ("", ", head still")]
+    held = ("", ", head still", ", head and eyes still")
+    engine = [f"this engine, {one}{what}" for one in ("warp", "lite") for what in held]
     assert [row.method for row in rows] == ["ground truth", "still picture", "RMS-driven mouth", *engine]
-    assert [options for _, *options in asked] == [["warp", 1.0], ["warp", 0.0], ["lite", 1.0], ["lite", 0.0]]
-    assert len({folder for folder, *_ in asked}) == 4
+    moving = ([1.0, True], [0.0, True], [0.0, False])
+    assert [options for _, *options in asked] == [[one, *what] for one in ("warp", "lite") for what in moving]
+    assert len({folder for folder, *_ in asked}) == 6
 
 
 def scores(**changed):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,8 +71,11 @@ def test_a_style_that_equals_the_bundle_gains_nothing(folder, random_bundle_fold
     assert mean["sld_gain"] == mean["own_sld_gain"] == 0 and not holds(found, "ballad", "own_")
     assert [guess.style for guess in found.guesses] == ["ballad", "neutral", "ballad"]
     assert set(found.guesses[0].distances) == {"ballad", "neutral"}
+    # The fixture's references know no motion: by the manner alone they are one.
+    assert {guess.nearest_manner for guess in found.guesses} <= {"ballad", "neutral"}
     assert "rap" in found.skipped[0] and heard
-    assert json.loads(json.dumps(found.to_json()))["nearest"]["of"] == 3
+    told = json.loads(json.dumps(found.to_json()))["nearest"]
+    assert told["of"] == 3 and told["right_manners"] == found.right_manners
     print_styles(found, Console(quiet=True))
 
 
@@ -98,13 +102,24 @@ def test_a_style_must_come_a_fifth_nearer_and_stay_in_sync(factor, sync, ok):
     assert not holds(bench.StylesResult((short,), (), ()), "rap")
 
 
-def test_each_figure_counts_by_its_own_size():
-    # Two clips, two references; velocities are a hundredth of the distances and count as much.
-    figures = np.array([[[1.0, 0.01, 2.0], [3.0, 0.03, 2.0]], [[3.0, 0.03, 4.0], [1.0, 0.01, 4.0]]])
-    distances = bench.nearness(figures)
-    assert distances.mean() == pytest.approx(1)
-    assert distances[0] == pytest.approx([(0.5 + 0.5 + 2 / 3) / 3, (1.5 + 1.5 + 2 / 3) / 3])
-    assert distances.argmin(1).tolist() == [0, 1]
+def test_each_figure_counts_by_what_is_usual_for_its_reference():
+    # Velocities are a hundredth of the distances and count as much; the second reference lies far from everybody.
+    usual = np.array([[2.0, 0.02, 4.0], [8.0, 0.10, 4.0]])
+    distances = bench.nearness(np.array([[2.0, 0.03, 2.0], [4.0, 0.05, 3.0]]), usual)
+    assert distances == pytest.approx([(1 + 1.5 + 0.5) / 3, (0.5 + 0.5 + 0.75) / 3])
+
+
+def test_what_is_usual_for_a_reference_comes_from_the_other_references():
+    rng, held = np.random.default_rng(0), []
+    still = 128 * canonical68()[None, :, :2] + 256 + np.zeros((8, 1, 1))
+    for name, by in (("neutral", 0.0), ("ballad", 0.0), ("rap", 5.0)):
+        points = (still + by * rng.normal(0, 1, still.shape)).astype(np.float32)
+        track = FaceTrack(np.arange(8) / FPS, points, np.zeros(8, bool), (512, 512))
+        held.append(bench.Reference(name, Path(name), track, np.zeros(1, np.float32)))
+    usual = bench.between(held)
+    # Two that are alike differ from the third alone, so by half as much on average as it does from both.
+    np.testing.assert_allclose(usual[0], usual[1], rtol=0.01)
+    np.testing.assert_allclose(2 * usual[0], usual[2], rtol=0.05)
 
 
 def test_motion_is_sampled_as_pictures_show_it():

@@ -173,3 +173,11 @@ def test_without_a_manner_nothing_is_shut_or_swung():
     for _ in range(200):
         _, state = stage.step(LivelinessInput(STILL, 1.0), state)
     assert (state.lids, state.lid_rest, state.stretches) == (0.0, 0.0, 0)
+
+
+def test_eyes_that_are_held_neither_blink_nor_look_about():
+    stage = Liveliness(0, eyes=False)
+    state = stage.init_state()
+    for _ in range(600):
+        now, state = stage.step(LivelinessInput(STILL, 1.0, Manner(lid_rest=0.3)), state)
+        assert now.closure == 0 and not now.gaze.any()

@@ -104,6 +104,26 @@ def test_one_style_gives_way_to_the_next_and_back():
     assert on.wearing(A) is on
 
 
+def test_two_styles_are_mixed_for_as_long_as_one_likes():
+    mix, part = NO_STYLE.mixing(A, B, 0.25), replace(NO_STYLE.mixing(A, B, 0.25), intensity=1.2)
+    assert [(slot.style, mix.goal(n)) for n, slot in enumerate(mix.slots)] in (
+        [(A, 0.75), (B, 0.25)],
+        [(B, 0.25), (A, 0.75)],
+    )
+    assert sum(part.goal(slot) for slot in (0, 1)) == pytest.approx(1.2)
+    # What is worn already keeps its place and its memory, whichever of the two it is.
+    worn = NO_STYLE.wearing(A)
+    for following in (worn.mixing(A, B, 0.5), worn.mixing(B, A, 0.5)):
+        assert worn.slots[worn.current] in following.slots
+        assert {slot.style for slot in following.slots} == {A, B}
+    again = mix.mixing(B, A, 0.25)
+    assert set(again.slots) == set(mix.slots) and again.goal(again.current) == 0.75
+    # And the mix ends like any style.
+    only = mix.wearing(B)
+    assert {slot.style: only.goal(n) for n, slot in enumerate(only.slots)} == {A: 0.0, B: 1.0}
+    assert NO_STYLE.mixing(A, A, 0.5).goal(NO_STYLE.mixing(A, A, 0.5).current) == 1
+
+
 def test_a_third_style_takes_the_place_of_the_first():
     _, state = weights([NO_STYLE.wearing(A)] * 2)
     both = NO_STYLE.wearing(A).wearing(B)
@@ -287,3 +307,30 @@ def test_a_style_s_motion_goes_through_its_poles_and_begins_at_the_base():
         moved, state = stage.step(features, state, shares((slow, 1.0)))
     np.testing.assert_allclose(moved, base, atol=1e-3)
     assert not np.allclose(moved, plain)
+
+
+def test_a_style_that_trails_is_asked_for_all_of_the_lookahead_and_any_other_for_what_the_base_is():
+    base = FakeMotion()
+    stage = Motion(
+        base,
+        mean=np.zeros(123, np.float32),
+        scale=1.0,
+        lookahead_frames=9,
+        max_lookahead_frames=18,
+        heard_frames=4,
+        smoothing_frames=1.0,
+    )
+    trailing, even = FakeMotion(), FakeMotion()
+    slow = replace(style(), motion=NetworkServer(trailing, Place.STYLE_MOTION), motion_keep=0.5)
+    same = replace(style(), motion=NetworkServer(even, Place.STYLE_MOTION))
+    features = np.random.default_rng(0).standard_normal((60, 2, 512)).astype(np.float32)
+    state = alone = stage.init_state()
+    for number, pair in enumerate(features):
+        worn = shares((same, 1.0)) if number > 20 else ()
+        moved, state = stage.step(pair, state, worn)
+        plain, alone = stage.step(pair, alone)
+        # A style that equals the base moves as the base does, from its first frame on.
+        np.testing.assert_array_equal(moved, plain)
+    for pair in features:
+        _, state = stage.step(pair, state, shares((slow, 1.0)))
+    assert base.lookaheads == even.lookaheads == {4} and trailing.lookaheads == {9}
