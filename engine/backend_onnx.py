@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engine.artefacts.bundle import Bundle, NetworkGeometry
-from engine.artefacts.picture_network import PictureNetwork, file_names
+from engine.artefacts.bundle import STYLE_MAPPING_FILE, Bundle, NetworkGeometry
+from engine.artefacts.picture_network import PictureNetwork, check_patterns, file_names
 from engine.backend import Networks, NetworkState, Tensors
 from engine.errors import ArtefactError, ConfigError
 from engine.renderer.network_input import DYNAMIC_CHANNELS
@@ -186,6 +187,31 @@ def _open(graph: bytes, file: str, threads: int) -> ort.InferenceSession:
         raise ArtefactError(
             f"The bundle's graph {file} cannot be loaded; export or install the bundle again."
         ) from error
+
+
+def draw_patterns(graph: bytes, references: NDArray[np.uint8], *, threads: int = 1) -> NDArray[np.uint8]:
+    """Draw Intermediate Style Patterns with a bundle's style mapping.
+
+    Args:
+        graph: ONNX bytes.
+        references: uint8 (4, 3, 256, 256) RGB, a style's reference images.
+        threads: Threads to use.
+
+    Returns:
+        uint8 (12, 256, 256).
+
+    Raises:
+        ArtefactError: The graph cannot be loaded, or is no style mapping.
+    """
+    session = _open(graph, STYLE_MAPPING_FILE, threads)
+    try:
+        (drawn,) = session.run(["patterns"], {"references": references})
+        check_patterns(drawn)
+    except Exception as error:
+        raise ArtefactError(
+            f"The bundle's graph {STYLE_MAPPING_FILE} is no style mapping; export or install the bundle again."
+        ) from error
+    return cast(NDArray[np.uint8], drawn)
 
 
 def available_providers() -> list[str]:

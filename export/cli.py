@@ -217,6 +217,32 @@ def renderer(
         _write(report, vars(found))
 
 
+@app.command()
+def stylemap(
+    weights: Annotated[Path, typer.Argument(help="Trained style mapping, .safetensors.", metavar="WEIGHTS")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write; may be the one that is read.")],
+    bundle: Annotated[Path | None, typer.Option(help="Put it into this bundle; by default the shipped one.")] = None,
+    neutral: Annotated[
+        Path | None, typer.Option(help="Face of the neutral person, PNG; by default neutral.png beside the weights.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or fp16, of the weights.")] = "fp16",
+    provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
+) -> None:
+    """Put a trained style mapping into a bundle: it draws the patterns of new styles."""
+    _require_torch()
+    from export.style_mapping import export_style_mapping
+
+    worst = export_style_mapping(
+        weights,
+        load_bundle(bundle),
+        out,
+        neutral=neutral,
+        precision=_precision(precision),
+        provenance=_pairs(provenance or []),
+    )
+    typer.echo(f"{out}: style mapping in {precision}, within {worst} grey levels of torch")
+
+
 def _precision(text: str) -> "Precision":
     """One of the precisions.
 

@@ -151,8 +151,8 @@ def export_generator(generator: Generator) -> ExportedGenerator:
     dynamic = torch.zeros(1, DYNAMIC_CHANNELS, size, size, dtype=torch.uint8)
     channels, height, width = static.shape[1:]
     return ExportedGenerator(
-        frame=_to_onnx(frame, {"dynamic": dynamic, "static": static.clone()}, "picture", free_batch=True),
-        static=_to_onnx(once, {"source": source, "patterns": patterns}, "static", free_batch=False),
+        frame=trace(frame, {"dynamic": dynamic, "static": static.clone()}, "picture", free_batch=True),
+        static=trace(once, {"source": source, "patterns": patterns}, "static", free_batch=False),
         static_shape=(int(channels), int(height), int(width)),
         size=size,
     )
@@ -227,7 +227,7 @@ def _load(module: nn.Module, file: Path) -> None:
         raise ArtefactError(f"{file} is damaged or of another network; train it again.") from error
 
 
-def _to_onnx(module: nn.Module, inputs: dict[str, Tensor], output: str, *, free_batch: bool) -> onnx.ModelProto:
+def trace(module: nn.Module, inputs: dict[str, Tensor], output: str, *, free_batch: bool) -> onnx.ModelProto:
     """Trace ``module``, as ``export.graphs.to_onnx`` does and for its reasons."""
     axes = {name: {0: BATCH} for name in (*inputs, output)} if free_batch else None
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,8 @@ from models.generator import ResidualBlock
 KEYPOINTS = 15
 WIDTH = 24
 PICTURE_SIZE = 128
+NEUTRAL_PICTURE = "neutral.png"
+"""File beside trained weights: the canonical neutral person's face, in the size of the network's pictures."""
 _MOTION_SCALE = 4
 """Pixels of the picture for one of the motion field and of the encoded features."""
 _SPREAD = 0.01

@@ -1,11 +1,13 @@
 """Small picture networks for tests, written as ONNX graphs by hand."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from engine.artefacts.bundle import Bundle, StyleMappingGeometry
 from engine.artefacts.picture_network import PATTERNS_SHAPE, PictureGeometry, PictureNetwork
 
 
@@ -60,6 +62,25 @@ def tint_network(
     geometry = PictureGeometry(size=size, static=(1, 1, 1), precision="fp32", better=better)
     neutral = np.full(PATTERNS_SHAPE, patterns, np.uint8)
     return PictureNetwork(name, geometry, frame, once, neutral)
+
+
+def with_mapping(bundle: Bundle) -> Bundle:
+    """``bundle`` with a style mapping whose patterns are the negatives of the reference images."""
+    whole = numpy_helper.from_array(np.array(255, np.float32), "whole")
+    shape = numpy_helper.from_array(np.array(PATTERNS_SHAPE, np.int64), "shape")
+    graph = _model(
+        [
+            helper.make_node("Cast", ["references"], ["seen"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["whole", "seen"], ["negative"]),
+            helper.make_node("Reshape", ["negative", "shape"], ["flat"]),
+            helper.make_node("Cast", ["flat"], ["patterns"], to=TensorProto.UINT8),
+        ],
+        {"references": (TensorProto.UINT8, (4, 3, 256, 256))},
+        {"patterns": (TensorProto.UINT8, PATTERNS_SHAPE)},
+        [whole, shape],
+    )
+    manifest = bundle.manifest.model_copy(update={"style_mapping": StyleMappingGeometry(precision="fp32")})
+    return replace(bundle, manifest=manifest, style_mapping=graph)
 
 
 def _model(nodes, inputs, outputs, constants) -> bytes:

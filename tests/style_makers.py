@@ -29,6 +29,7 @@ def make_style(
     life: StyleLife | None = None,
     rest: np.ndarray | None = None,
     pictures: int = 0,
+    side: int = 32,
 ) -> Style:
     """A style with the bundle's own weights and settings, or with weights moved from there."""
     changes = {} if seed is None else {key: moved(bundle.graphs[key], seed) for key in STYLE_NETWORKS}
@@ -41,5 +42,5 @@ def make_style(
         provenance={"data": "none: random weights"},
     )
     arrays = StyleArrays(changes) if rest is None else StyleArrays(changes, rest)
-    images = [np.full((32, 32, 3), 60 * number, np.uint8) for number in range(pictures)]
+    images = [np.full((side, side, 3), 60 * number, np.uint8) for number in range(pictures)]
     return put_together(manifest, arrays, images)

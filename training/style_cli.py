@@ -11,6 +11,7 @@ from rich.table import Table
 from engine.artefacts.bundle import load_bundle
 from engine.artefacts.style import load_style, save_style
 from engine.errors import ConfigError, MissingExtraError
+from engine.style_patterns import with_patterns
 
 app = typer.Typer(no_args_is_help=True, help="Learn a manner of moving from a clip.")
 
@@ -77,6 +78,22 @@ def show(style: Annotated[Path, typer.Argument(help="The style.", metavar="NAME.
     for key, text in manifest.provenance.items():
         table.add_row(key, text)
     Console().print(table)
+
+
+@app.command()
+def patterns(
+    style: Annotated[Path, typer.Argument(help="The style.", metavar="NAME.style")],
+    out: Annotated[Path, typer.Option(help="The style to write; may be the same.", metavar="NAME.style")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Bundle that it belongs to; by default the one that ships.")
+    ] = None,
+) -> None:
+    """Draw a style's Intermediate Style Pattern, anew or for the first time, from its own reference images."""
+    if out.suffix not in ("", ".style"):
+        raise ConfigError(f"--out {out} must end in .style (or in nothing, for a folder).")
+    save_style(with_patterns(load_style(style), load_bundle(bundle)), out)
+    said = f"Wrote {out} ({_kilobytes(out):.0f} KB)"
+    Console().print(said, soft_wrap=True, markup=False, highlight=False)
 
 
 class _Bar:

@@ -30,6 +30,7 @@ from engine.artefacts.bundle import Bundle
 from engine.artefacts.style import Style, StyleLife, StyleManifest, StyleMotion, StylePose, bundle_digest, make_style
 from engine.artefacts.style_arrays import StyleArrays
 from engine.errors import MissingExtraError
+from engine.style_patterns import with_patterns
 from models.headpose import HeadPoseNet
 from models.spec import BROWS, EYES, LANDMARKS, MOTION_HZ
 from models.style_transfer import StyleTransferNet
@@ -145,6 +146,8 @@ def transfer(
         update={"figures": {f"after_{k}": round(v, 5) for k, v in after.named().items()} | style.manifest.figures}
     )
     style = Style(manifest, style.packed, style.references, style.isp)
+    if bundle.style_mapping is not None and style.references:
+        style = with_patterns(style, bundle)
     progress("measuring the result", 1.0)
     return Transfer(style, work.figures, before, after, neutral, styled, work.sync, losses, tuple(work.notes))
 
@@ -211,7 +214,7 @@ class _Work:
         )
         self.tuned_motion.load_state_dict(projected(base, self.tuned_motion.state_dict(), settings.motion_rank))
         if strong:
-            self._follow(*mouth_map(self._made(), self._wanted[self._reference_speaking()]))
+            self._follow(*mouth_map(self._all_made(), self._wanted[self._reference_speaking()]))
         return losses
 
     def _fit(self, lessons: list[Lesson]) -> None:
@@ -227,7 +230,7 @@ class _Work:
             self.progress("fitting the last layers", number / len(SMOOTHINGS))
             layers.fit(self.smoothing)
             made = self._made()
-            matrix, offset = mouth_map(made, wanted)
+            matrix, offset = mouth_map(self._all_made(), wanted)
             moved = [made, self._made_of(self.speech)] if self.in_sync else [made]
             speeds = [_lip_speed(self._opening((each @ matrix.T + offset).astype(np.float32))) for each in moved]
             miss = abs(float(np.mean(np.log(np.array(speeds) / speed))))
@@ -240,6 +243,16 @@ class _Work:
     def _made(self) -> Float:
         """What the tuned generator makes of the sound that the reference is held against, float32 (n, 123) fu."""
         return self._made_of([self.own] if self.own is not None and self.in_sync else self.speech)
+
+    def _all_made(self) -> Float:
+        """The same of the clip's sound and of speech, each with half of the weight: what both shall look like.
+
+        The layers were fitted to the clip; on sound that they do not know the mouth would go further than in the clip.
+        """
+        if not self.in_sync:
+            return self._made()
+        own, speech = self._made(), self._made_of(self.speech)
+        return np.concatenate([np.repeat(own, max(1, round(len(speech) / len(own))), axis=0), speech])
 
     def _made_of(self, sounds: list[Heard]) -> Float:
         """The same of other sounds, float32 (n, 123) fu: while somebody speaks."""

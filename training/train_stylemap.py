@@ -20,9 +20,11 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from engine.errors import ConfigError
+from engine.images import encode_png
 from models.discriminator import MultiscaleDiscriminator
 from models.style_mapping import (
     KEYPOINTS,
+    NEUTRAL_PICTURE,
     PICTURE_SIZE,
     WIDTH,
     StyleMapping,
@@ -68,7 +70,7 @@ class StyleMapConfig(RecipeConfig):
 
 
 def train_stylemap(config: StyleMapConfig) -> list[float]:
-    """Train; write ``stylemap.safetensors`` into ``config.out``, and every person's ``isp.npy`` into ``config.data``.
+    """Train; write ``stylemap.safetensors`` and ``neutral.png`` into ``config.out``, ``isp.npy`` into ``config.data``.
 
     Returns:
         The loss of every step that was run.
@@ -126,6 +128,8 @@ def train_stylemap(config: StyleMapConfig) -> list[float]:
     save_file(trainer.averaged("stylemap"), config.out / WEIGHTS)
     mapping.load_state_dict(trainer.averaged("stylemap"))
     write_patterns(mapping, config.data, config.size, trainer.device)
+    seen = _resized(neutral_face(open_people(config.data), config.data), config.size)
+    (config.out / NEUTRAL_PICTURE).write_bytes(encode_png(np.ascontiguousarray(seen.transpose(1, 2, 0))))
     return history
 
 
@@ -147,10 +151,7 @@ def write_patterns(mapping: StyleMapping, folder: Path, size: int, device: torch
         ConfigError: The neutral person was not prepared.
     """
     people = open_people(folder)
-    neutral = next((person for person in people if person.folder.name == NEUTRAL), None)
-    if neutral is None:
-        raise ConfigError(f"{folder} lacks the neutral person: `mien train heads` renders it unless told not to.")
-    identity = neutral.faces[_calmest(neutral)]
+    identity = neutral_face(people, folder)
     for person in people:
         references = person.faces[person.rows["style_frames"]]
         patterns = style_patterns(mapping, identity, references, size, device)
@@ -159,6 +160,18 @@ def write_patterns(mapping: StyleMapping, folder: Path, size: int, device: torch
             np.save(file, patterns.reshape(-1, *patterns.shape[-2:]))
         os.replace(partial, person.folder / ISP)
     return len(people)
+
+
+def neutral_face(people: list[PersonFrames], folder: Path) -> NDArray[np.uint8]:
+    """The canonical neutral person's calmest face among the prepared ``people`` of ``folder``, uint8 (3, 256, 256).
+
+    Raises:
+        ConfigError: The neutral person was not prepared.
+    """
+    neutral = next((person for person in people if person.folder.name == NEUTRAL), None)
+    if neutral is None:
+        raise ConfigError(f"{folder} lacks the neutral person: `mien train heads` renders it unless told not to.")
+    return np.asarray(neutral.faces[_calmest(neutral)])
 
 
 @torch.no_grad()

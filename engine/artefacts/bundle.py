@@ -2,7 +2,7 @@
 
 A folder of ``manifest.json`` (schema version, rates, shapes, settings, provenance, SHA-256 of every other file),
 one ONNX graph a network, and ``arrays.npz``. It may hold picture networks (``picture_network``), which draw over the
-geometric renderer's frames; bundles without any are as good.
+geometric renderer's frames, and a style mapping, which draws patterns for new styles; bundles without are as good.
 """
 
 import hashlib
@@ -57,6 +57,7 @@ RENDERERS = ("warp", *PRESETS)
 RendererName = Literal["warp", "lite", "paper"]
 _ARRAYS_FILE = "arrays.npz"
 _MANIFEST_FILE = "manifest.json"
+STYLE_MAPPING_FILE = "style_mapping.onnx"
 
 Shape = tuple[int | Literal["batch"], ...]
 
@@ -78,6 +79,14 @@ class NetworkGeometry(_Model):
     outputs: dict[str, Shape]
     dtypes: dict[str, Literal["float32", "int64"]] = {}
     """Type of every input that is not float32."""
+
+
+class StyleMappingGeometry(_Model):
+    """What is to be known of the style mapping; its ends are those of ``engine.backend_onnx.draw_patterns``."""
+
+    precision: Literal["fp32", "fp16"]
+    """In which weights are stored."""
+    provenance: dict[str, str] = {}
 
 
 class MelSettings(_Model):
@@ -150,6 +159,7 @@ class BundleManifest(_Model):
     networks: dict[str, NetworkGeometry]
     renderers: dict[Literal["lite", "paper"], PictureGeometry] = {}
     """Picture networks by preset."""
+    style_mapping: StyleMappingGeometry | None = None
     provenance: dict[str, str] = {}
     sha256: dict[str, str] = {}
 
@@ -167,6 +177,8 @@ class Bundle:
         motion_mean: float32 (123,) fu, added to the motion network's scaled output.
         motion_scale: fu per unit of the motion network's output.
         renderers: Picture networks by preset, as many as there are.
+        style_mapping: ONNX bytes of what draws a style's patterns (paper, section 4.2); None where there is none. No
+            session runs it, and styles do not depend on it (``engine.artefacts.style.bundle_digest``).
     """
 
     manifest: BundleManifest
@@ -176,6 +188,7 @@ class Bundle:
     motion_mean: NDArray[np.float32]
     motion_scale: float
     renderers: Mapping[str, PictureNetwork] = field(default_factory=dict)
+    style_mapping: bytes | None = None
 
     def __post_init__(self) -> None:
         """Refuse shapes and numbers that the signal path cannot use."""
@@ -195,6 +208,8 @@ class Bundle:
             raise ArtefactError("The bundle's motion scale must be positive; export the bundle again.")
         if {name: one.geometry for name, one in self.renderers.items()} != self.manifest.renderers:
             raise ArtefactError("The bundle's picture networks are not those of its manifest; export the bundle again.")
+        if (self.style_mapping is None) != (self.manifest.style_mapping is None):
+            raise ArtefactError("The bundle's style mapping is not that of its manifest; export the bundle again.")
 
 
 def _check_geometry(name: str, geometry: NetworkGeometry) -> None:
@@ -240,6 +255,8 @@ def save_bundle(bundle: Bundle, path: Path) -> None:
     files[_ARRAYS_FILE] = stored.getvalue()
     for network in bundle.renderers.values():
         files |= picture_files(network)
+    if bundle.style_mapping is not None:
+        files[STYLE_MAPPING_FILE] = bundle.style_mapping
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = bundle.manifest.model_copy(update={"sha256": digests})
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
@@ -270,6 +287,8 @@ def load_bundle(path: Path | None = None) -> Bundle:
     files = {file: _read(path / file) for file in (*names.values(), _ARRAYS_FILE)}
     for name in manifest.renderers:
         files |= {file: _read(path / file, MAX_GRAPH_BYTES) for file in file_names(name)}
+    if manifest.style_mapping is not None:
+        files[STYLE_MAPPING_FILE] = _read(path / STYLE_MAPPING_FILE)
     for file, data in files.items():
         if hashlib.sha256(data).hexdigest() != manifest.sha256.get(file):
             raise ArtefactError(f"{path}: {file} is damaged or of another bundle; export or install it again.")
@@ -283,7 +302,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     renderers: dict[str, PictureNetwork] = {
         name: read_picture_network(name, one, files) for name, one in manifest.renderers.items()
     }
-    return Bundle(manifest, graphs, bank, completion, mean, scale, renderers)
+    return Bundle(manifest, graphs, bank, completion, mean, scale, renderers, files.get(STYLE_MAPPING_FILE))
 
 
 def _read_manifest(path: Path) -> BundleManifest:

@@ -11,8 +11,9 @@ from engine.artefacts.bundle import Bundle  # noqa: E402
 from engine.artefacts.style import load_style, save_style  # noqa: E402
 from engine.errors import MissingExtraError  # noqa: E402
 from models.spec import SAMPLE_HZ  # noqa: E402
+from tests.picture_networks import with_mapping  # noqa: E402
 from training import style_cli, style_life, style_transfer  # noqa: E402
-from training.reference_motion import ReferenceMotion  # noqa: E402
+from training.reference_motion import ReferenceMotion, with_references  # noqa: E402
 from training.style_motion import styled_motion  # noqa: E402
 from training.style_report import write_report  # noqa: E402
 from training.style_transfer import StyleSettings, Transfer, transfer  # noqa: E402
@@ -54,7 +55,8 @@ def in_a_hurry(monkeypatch):
 def made(random_bundle: Bundle) -> Transfer:
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        return transfer(reference(), random_bundle, StyleSettings(name="nod", **TINY))
+        shown = with_references(reference(), lambda frame: np.full((256, 256, 3), 90, np.uint8))
+        return transfer(shown, with_mapping(random_bundle), StyleSettings(name="nod", **TINY))
 
 
 def test_a_style_holds_what_the_clip_shows(made, random_bundle):
@@ -67,6 +69,12 @@ def test_a_style_holds_what_the_clip_shows(made, random_bundle):
     assert abs(made.after.head_speed - made.reference.head_speed) < abs(
         made.before.head_speed - made.reference.head_speed
     )
+
+
+def test_a_style_holds_the_patterns_of_the_bundles_style_mapping(made, random_bundle):
+    patterns = made.style.isp_images()
+    assert patterns is not None and np.abs(patterns.astype(int) - (255 - 90)).max() <= 2
+    assert made.style.manifest.provenance["preset"] == "strong"
 
 
 def test_a_style_is_small_and_moves_alike_from_disk(made, random_bundle, tmp_path):
@@ -93,7 +101,7 @@ def test_without_sound_or_synthesiser_it_still_learns(random_bundle, monkeypatch
     monkeypatch.setattr(style_transfer, "speech_sample", missing)
     monkeypatch.setattr(style_transfer, "read_audio", lambda path: speech(3.0))
     found = transfer(reference(sound=False), random_bundle, StyleSettings(preset="paper", **TINY))
-    assert found.sync is None and "demonstration" in found.notes[0]
+    assert found.sync is None and "demonstration" in found.notes[0] and not found.style.isp
     assert len(found.losses) == 6 * style_transfer.STEPS_PER_EPOCH, "one epoch of f and five of all"
     # Its rate is far below what eight bits can hold (docs/styles.md).
     assert found.style.manifest.pose.rhythm == ()

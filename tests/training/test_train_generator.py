@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 
 from engine.errors import ConfigError  # noqa: E402
+from engine.images import decode_png  # noqa: E402
 from models.generator import LiteGenerator, StaticEncoder  # noqa: E402
 from training.corpus.heads.mask_classes import MaskClass  # noqa: E402
 from training.generator_samples import FrameSamples, open_people  # noqa: E402
@@ -119,6 +120,7 @@ def test_style_mapping_draws_everybodys_patterns(people, tmp_path):
     small = {"size": 64, "width": 12, "keypoints": 3, "batch": 2, "steps": 2, "threads": 1, "discriminator_width": 4}
     history = train_stylemap(StyleMapConfig(data=people, out=tmp_path, adversarial_from=0.5, **small))
     assert np.isfinite(history).all() and (tmp_path / "stylemap.safetensors").exists()
+    assert decode_png((tmp_path / "neutral.png").read_bytes()).shape == (64, 64, 3)
     for person in open_people(people):
         assert person.patterns().shape == (12, 256, 256) and person.patterns().any()
         (person.folder / "isp.npy").unlink()

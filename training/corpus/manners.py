@@ -111,7 +111,8 @@ class FaceManner:
 MANNERS: Final[dict[str, FaceManner]] = {
     manner.name: manner
     for manner in (
-        FaceManner("neutral"),
+        # Filmed speakers move their heads about twice as far as talk does by itself here.
+        FaceManner("neutral", head=HeadManner(talk=2.0)),
         FaceManner(
             "ballad",
             voice=VoiceManner(
@@ -126,7 +127,7 @@ MANNERS: Final[dict[str, FaceManner]] = {
                 hall_share=0.35,
             ),
             lids=LidManner(closed=0.85, ease_s=0.4),
-            head=HeadManner(hold=(0.03, 0.0, 0.10), sway=(0.01, 0.03, 0.015), sway_s=5.0, lift=0.02, talk=0.05),
+            head=HeadManner(hold=(0.03, 0.0, 0.10), sway=(0.01, 0.025, 0.01), sway_s=6.0, lift=0.02, talk=0.05),
             reach=(0.95, 0.7, 0.3, 0.9, 0.9),
             carried=(0.55, 0.25, 0.0, 0.52, 0.48),
             haste=2.4,
@@ -168,11 +169,11 @@ MANNERS: Final[dict[str, FaceManner]] = {
                 hall_share=0.45,
             ),
             lids=LidManner(closed=0.8, ease_s=0.5),
-            head=HeadManner(hold=(-0.14, 0.0, 0.0), sway=(0.015, 0.08, 0.01), sway_s=5.0, lift=0.05, talk=0.05),
-            reach=(1.5, 1.2, 0.25, 0.9, 1.0),
-            carried=(0.45, 0.25, 0.0, 0.45, 0.55),
-            haste=2.0,
-            legato_s=0.05,
+            head=HeadManner(hold=(-0.14, 0.0, 0.0), sway=(0.015, 0.05, 0.01), sway_s=6.0, lift=0.03, talk=0.05),
+            reach=(1.1, 0.9, 0.25, 0.9, 1.0),
+            carried=(0.85, 0.45, 0.0, 0.5, 0.6),
+            haste=2.4,
+            legato_s=0.07,
             echo_s=0.45,
             closing_s=0.12,
             shapes=(

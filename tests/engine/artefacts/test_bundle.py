@@ -7,7 +7,7 @@ import pytest
 
 from engine.artefacts.bundle import MAX_FILE_BYTES, default_bundle, load_bundle, pick_renderer, save_bundle
 from engine.errors import ArtefactError, ConfigError, OutputError
-from tests.picture_networks import tint_network
+from tests.picture_networks import tint_network, with_mapping
 
 
 @pytest.fixture
@@ -176,3 +176,16 @@ def test_a_renderer_is_picked_by_name_or_by_what_the_bundle_says(random_bundle):
         pick_renderer(random_bundle, "lite")
     with pytest.raises(ConfigError, match="warp, lite or paper, not 'best'"):
         pick_renderer(random_bundle, "best")
+
+
+def test_a_style_mapping_survives_and_is_checked(random_bundle, tmp_path):
+    full = with_mapping(random_bundle)
+    save_bundle(full, tmp_path / "full")
+    copy = load_bundle(tmp_path / "full")
+    assert copy.style_mapping == full.style_mapping and copy.manifest.style_mapping == full.manifest.style_mapping
+    assert random_bundle.style_mapping is None and random_bundle.manifest.style_mapping is None
+    (tmp_path / "full" / "style_mapping.onnx").write_bytes(b"other")
+    with pytest.raises(ArtefactError, match=r"style_mapping\.onnx is damaged"):
+        load_bundle(tmp_path / "full")
+    with pytest.raises(ArtefactError, match="not that of its manifest"):
+        replace(random_bundle, style_mapping=b"graph")
