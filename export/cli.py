@@ -67,7 +67,7 @@ def bundle(
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Liveliness of sampled head poses.")] = 0.6,
     head_smoothing: Annotated[
         float, typer.Option(min=0, max=60, help="Frames of each pole that they go through.")
-    ] = 6.0,
+    ] = 3.0,
     provenance: Annotated[list[str] | None, typer.Option(help="key=value to note in the manifest.")] = None,
 ) -> None:
     """Export the networks of a folder of checkpoints to one bundle."""

@@ -214,7 +214,7 @@ class _Work:
         )
         self.tuned_motion.load_state_dict(projected(base, self.tuned_motion.state_dict(), settings.motion_rank))
         if strong:
-            self._follow(*mouth_map(self._all_made(), self._wanted[self._reference_speaking()]))
+            self._follow(*mouth_map(_alike(self._moved()), self._wanted[self._reference_speaking()]))
         return losses
 
     def _fit(self, lessons: list[Lesson]) -> None:
@@ -229,9 +229,8 @@ class _Work:
         for number, self.smoothing in enumerate(SMOOTHINGS):
             self.progress("fitting the last layers", number / len(SMOOTHINGS))
             layers.fit(self.smoothing)
-            made = self._made()
-            matrix, offset = mouth_map(self._all_made(), wanted)
-            moved = [made, self._made_of(self.speech)] if self.in_sync else [made]
+            moved = self._moved()
+            matrix, offset = mouth_map(_alike(moved), wanted)
             speeds = [_lip_speed(self._opening((each @ matrix.T + offset).astype(np.float32))) for each in moved]
             miss = abs(float(np.mean(np.log(np.array(speeds) / speed))))
             if miss >= least:
@@ -244,15 +243,9 @@ class _Work:
         """What the tuned generator makes of the sound that the reference is held against, float32 (n, 123) fu."""
         return self._made_of([self.own] if self.own is not None and self.in_sync else self.speech)
 
-    def _all_made(self) -> Float:
-        """The same of the clip's sound and of speech, each with half of the weight: what both shall look like.
-
-        The layers were fitted to the clip; on sound that they do not know the mouth would go further than in the clip.
-        """
-        if not self.in_sync:
-            return self._made()
-        own, speech = self._made(), self._made_of(self.speech)
-        return np.concatenate([np.repeat(own, max(1, round(len(speech) / len(own))), axis=0), speech])
+    def _moved(self) -> list[Float]:
+        """What it makes of the clip's sound, where that is in sync, and of speech: each float32 (n, 123) fu."""
+        return [self._made(), *([self._made_of(self.speech)] if self.in_sync else [])]
 
     def _made_of(self, sounds: list[Heard]) -> Float:
         """The same of other sounds, float32 (n, 123) fu: while somebody speaks."""
@@ -411,6 +404,17 @@ class _Work:
     def _head_features(self, frames: int) -> Tensor:
         heard = self.own.features if self.own is not None else torch.cat([each.features for each in self.speech])
         return heard.repeat(-(-frames // len(heard)), 1)[:frames]
+
+
+def _alike(moved: list[Float]) -> Float:
+    """What ``_Work._moved`` gave in one, a short clip repeated until it weighs as much as speech.
+
+    Both shall look like the clip: the layers were fitted to its sound, and on another the mouth would go further.
+    """
+    if len(moved) == 1:
+        return moved[0]
+    own, speech = moved
+    return np.concatenate([np.repeat(own, max(1, round(len(speech) / len(own))), axis=0), speech])
 
 
 def _lip_speed(opening: Float) -> float:

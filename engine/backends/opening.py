@@ -209,6 +209,9 @@ def resolve(device: str, say: Callable[[str], object] = logger.warning) -> Choic
     Raises:
         ConfigError: There is no such device.
     """
+    if device == "cpu":
+        # What everybody has; nothing is looked for.
+        return Choice(device)
     machine, broken = detect(), dict[str, str]()
     while True:
         choice = choose(device, machine, broken)

@@ -259,15 +259,16 @@ class Eye:
             # A brow that is close to the eye is not drawn out over the lid.
             drawn_out = np.minimum(-rests * (closing / BROW_STAYS), 1)
             stretched = np.maximum(stretched, remap(self._brow_share, skin - self._corner_px) * drawn_out)
+        above = seam - v
         return Lids(
             upper=skin,
             lower=source + self._downwards(sink * (1 - smoothstep(over * lower_reach))),
             unfolded=cast(F32, stretched),
-            upper_share=_edge(seam - v),
+            upper_share=_edge(above),
             opening=_edge(below) * _edge(over) * shown,
             below=below,
-            lashes=self._lashes(seam - v, inside, motion.shut),
-            seam=self._beside(seam - v, inside, motion.shut),
+            lashes=self._lashes(above, inside, motion.shut),
+            seam=self._beside(above, inside, motion.shut),
         )
 
     def _lashes(self, above: F32, inside: F32, shut: float) -> F32 | None:

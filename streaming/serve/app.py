@@ -42,7 +42,7 @@ from streaming.serve.rooms import RoomLimits, Rooms
 from streaming.serve.serve_errors import status_of
 from streaming.serve.throttle import Rate
 from streaming.serve.wardrobe import Wardrobe
-from streaming.styles import STYLES, shipped_styles
+from streaming.styles import shipped_styles
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _engine(config: ServeConfig, clock: Clock) -> Engine:
         clock=clock,
         renderer=config.renderer,
         device=config.device,
-        styles=list(shipped_styles(STYLES).values()),
+        styles=list(shipped_styles().values()),
         beside=_CALL_CORES,
     )
 
