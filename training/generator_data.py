@@ -319,7 +319,7 @@ def _draw(
 ) -> None:
     """Draw ``avatar``, ``portrait`` = (number, frame), with the motion of ``frames``; append rows to ``columns``."""
     number, source = portrait
-    renderer = WarpRenderer(avatar)
+    renderer = WarpRenderer(avatar, turn_lips=False)
     for frame, driven in frames.items():
         _, torso = relative_motion(shard.labels, source, frame)
         layers = renderer.render_layers(driven.landmarks, driven.pose, driven.gaze, torso)

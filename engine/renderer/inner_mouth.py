@@ -19,6 +19,7 @@ from engine.renderer.geometry import at_depth, smoothstep
 from engine.renderer.lip_line import LipLine
 from engine.renderer.mouth_layers import MouthLayers, MouthPart
 from engine.renderer.mouth_tones import find_tones, tint
+from engine.renderer.opening import CORNERS
 from engine.renderer.own_mouth import ROWS, OwnMouth, best_view, find_own_mouth
 from engine.renderer.pixels import (
     CELL,
@@ -75,6 +76,13 @@ SHADE_REACH = 0.022
 """Distance in fu from a lip over which its shade fades."""
 DEEP_LIGHT, DEEP_GAP = 0.5, 0.3
 """The same as LIGHT_BASE and LIGHT_GAP for the tongue, which lies deeper."""
+ROUNDED = 1.25
+"""Power of the light's gain for a mouth that is wider or narrower, as a share, than at rest: rounded lips come forward,
+and what lies behind them gets deeper."""
+DROPPED = 1.0
+"""Power of its loss, in 1/fu, as the chin goes down and leaves the teeth deeper in the mouth."""
+GAINS = (0.3, 1.15)
+"""Limits of that gain."""
 ARCH_POINTS = 33
 _RISING = 1e-6 * np.arange(ARCH_POINTS)
 """Keeps an arch that is seen from its end in order."""
@@ -148,7 +156,9 @@ class InnerMouth:
         template = avatar.template.astype(np.float64)
         self._seam_to = (template[62] + template[66]) / 2
         self._view, self._seen = view, self._jaw(_seen_motion(view.picture))
-        width = float(np.linalg.norm(template[64] - template[60]))
+        self._corners = template[CORNERS[1]] - template[CORNERS[0]]
+        width = float(np.linalg.norm(self._corners))
+        self._width = width
         self._scale = float(np.clip(width / layers.mouth_width, *WIDTH_RANGE))
         self._seam_from = np.array(layers.seam)
         self._offset = _fit_error(avatar)
@@ -274,7 +284,15 @@ class InnerMouth:
             if name == "tongue":
                 shown = rounded(shown * np.array([deep * ours] * 3 + [ours], np.float32))
             picture = over(shown, picture)
-        return opaque(rounded(picture * _light(self._unit_px, under_upper, over_lower)))
+        light = _light(self._unit_px, under_upper, over_lower) * self._gain(motion)
+        return opaque(rounded(picture * light))
+
+    def _gain(self, motion: NDArray[np.floating[Any]]) -> np.float32:
+        """How much more light than between lips at rest comes in between lips that are spread or rounded."""
+        apart = self._corners + motion[CORNERS[1]] - motion[CORNERS[0]]
+        wider = float(np.linalg.norm(apart)) / self._width - 1
+        gain = math.exp(ROUNDED * wider - DROPPED * max(float(motion[CHIN, 1].mean()), 0.0))
+        return np.float32(min(max(gain, GAINS[0]), GAINS[1]))
 
     def _wider(self, gap_px: float) -> float:
         """How far what lies behind the teeth is ours, 0 to 1: all where much more is open than in the portrait."""

@@ -1,6 +1,8 @@
-"""Where in a frame the mouth can be open at all: within an arc from corner to corner over the lips' landmarks.
+"""How lips part: where in a frame the mouth can be open at all, where lips still cling, and how their light changes.
 
-A mouth that gets narrow folds the picture beside its corners. What a fold seems to open there is skin.
+A mouth is open within an arc from corner to corner over the lips' landmarks. A mouth that gets narrow folds the picture
+beside its corners; what a fold seems to open there is skin. Beside the corners lips part last. And as a mouth opens,
+its upper lip turns its underside to the viewer, which gets less light.
 """
 
 import math
@@ -10,12 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.renderer.canvas import Window
+from engine.renderer.geometry import smoothstep
 from engine.renderer.pixels import F32
 
 CORNERS = (60, 64)
 UPPER, LOWER = slice(61, 64), slice(65, 68)
 SLACK, SLACK_PX = 1.3, 2.0
 """Times the landmarks' height, and pixels more, that the arc is high: landmarks are measured, lips are not arcs."""
+CLINGING = (0.6, 0.85)
+"""Distance from the mouth's middle, as a share of half its width, from which and at which lips can cling together."""
+CLINGING_GAP = (0.02, 0.08)
+"""Heights in fu of the gap between them there up to which they do, and from which they do not."""
+LETTING_GO = (0.1, 0.2)
+"""Openings of the mouth in fu from which and at which they cling nowhere."""
+UNDERSIDE = 0.15
+"""Share of its light that the edge of the upper lip loses."""
+UNDERSIDE_REACH = 0.08
+"""Distance in fu from the edge over which it loses less and less."""
+TURNED = 0.06
+"""Opening in fu, beyond that of the portrait, at which the lip has turned."""
 
 
 def keep_within(window: Window, points: NDArray[np.floating[Any]], under_upper: F32, over_lower: F32) -> None:
@@ -43,3 +58,33 @@ def keep_within(window: Window, points: NDArray[np.floating[Any]], under_upper: 
     )
     np.minimum(under_upper, down + top * arc, out=under_upper)
     np.minimum(over_lower, bottom * arc - down, out=over_lower)
+
+
+def clinging(across: F32, gap: F32, opening: float) -> F32:
+    """How far the lips still cling together where they have begun to part, float32 (h, w), 0 to 1.
+
+    Args:
+        across: float32 (h, w), distance from the mouth's middle along it, as a share of half its width.
+        gap: float32 (h, w) fu, the height of the gap between the lips there.
+        opening: Of the whole mouth, fu.
+    """
+    share = _step(across, CLINGING) * (1 - _step(gap, CLINGING_GAP))
+    return (share * (1 - _step(np.float32(opening), LETTING_GO))).astype(np.float32)
+
+
+def underside(away: F32, across: F32, opened: float) -> F32:
+    """Share of its light that the upper lip loses, float32 (h, w).
+
+    Args:
+        away: float32 (h, w) fu, distance from the lip's edge, on the lip.
+        across: As for ``clinging``.
+        opened: How much further the mouth is open than in the portrait, fu.
+    """
+    amount = np.float32(UNDERSIDE) * _step(np.float32(opened), (0.0, TURNED))
+    fading = np.clip(1 - np.maximum(away, 0) * np.float32(1 / UNDERSIDE_REACH), 0, 1)
+    return (amount * fading * np.sqrt(np.maximum(1 - across * across, 0))).astype(np.float32)
+
+
+def _step(x: Any, between: tuple[float, float]) -> Any:
+    low, high = between
+    return smoothstep((x - np.float32(low)) * np.float32(1 / (high - low)))

@@ -24,8 +24,8 @@ from engine.renderer.inverse import C64, as_pairs, as_points
 from engine.renderer.lids import Eye
 from engine.renderer.lip_line import find_lip_line
 from engine.renderer.mouth_layers import MouthLayers, load_mouth_layers
-from engine.renderer.opening import keep_within
-from engine.renderer.pixels import CELL, F32, U8, blend, double, extent, remap, shaded, soften, unpremultiply
+from engine.renderer.opening import UNDERSIDE_REACH, clinging, keep_within, underside
+from engine.renderer.pixels import CELL, F32, U8, affine, blend, double, extent, remap, shaded, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
 from engine.rotation import rotation_matrix
@@ -49,17 +49,18 @@ _UPPER_INNER, _LOWER_INNER = map(list, zip(*INNER_LIP_PAIRS, strict=True))
 class WarpRenderer:
     """Draws frames of one avatar. After construction nothing changes, so threads may render at once."""
 
-    def __init__(self, avatar: Avatar, mouth: MouthLayers | None = None) -> None:
+    def __init__(self, avatar: Avatar, mouth: MouthLayers | None = None, *, turn_lips: bool = True) -> None:
         """Prepare ``avatar``.
 
         Args:
             avatar: The portrait.
             mouth: Textures of the inner mouth; those that ship with the engine by default.
+            turn_lips: Shade the upper lip as it turns its underside to the viewer; those of rendered people do not.
 
         Raises:
             ArtefactError: The shipped textures are missing or damaged.
         """
-        self._avatar = avatar
+        self._avatar, self._turn_lips = avatar, turn_lips
         self._head = HeadMotion(avatar)
         unit_px = self._head.unit_px
         self._lips = find_lip_line(avatar, unit_px)
@@ -78,6 +79,7 @@ class WarpRenderer:
         away = float(np.linalg.norm(avatar.source_points - rest, axis=1)[MOUTH].max())
         at_rest = self._lips.closed and away <= NO_REST * unit_px
         self._edges_off: F32 | None = None
+        self._gap_px = 0.0
         if not at_rest:
             # An open or smiling mouth is no rest: its points set out from where the picture has them. What is less
             # is the fit of the template, and is left alone, so that a frame at rest is the portrait.
@@ -86,10 +88,11 @@ class WarpRenderer:
             if not self._lips.closed:
                 self._edges_off = np.zeros_like(self._origin)
                 self._edges_off[INNER_LIPS] = (self._origin - avatar.source_points)[INNER_LIPS]
-                pairs = avatar.source_points[_LOWER_INNER] - avatar.source_points[_UPPER_INNER]
-                self._gap_px = float(np.linalg.norm(pairs, axis=1).mean())
+                self._gap_px = _opening_px(avatar.source_points)
         self._expression = Expression(avatar, self._lips, unit_px, None if at_rest else rest - self._origin)
         self._residual = avatar.source_points - self._origin
+        along = self._lips.along / self._lips.half_width
+        self._across = np.array([[*along, -along @ self._lips.centre]], np.float32)
         self._coarse = as_points(node_pixels(COARSE_CELL))
         self._visible = Silhouette(avatar.matte)
         # Every other pixel of a frame is looked up here, so it holds no detail finer than that.
@@ -192,8 +195,7 @@ class WarpRenderer:
         """
         displacement = points - self._origin
         if self._edges_off is not None:
-            gap = np.linalg.norm(points[_LOWER_INNER] - points[_UPPER_INNER], axis=1).mean()
-            opened = float(gap) / self._gap_px
+            opened = _opening_px(points) / self._gap_px
             displacement += self._edges_off * (opened if opened < 1 else max(2 - opened, 0.0))
         return displacement
 
@@ -251,7 +253,12 @@ class WarpRenderer:
             layers.append(remap(self._source, source * 2))
             heights.append(remap(height, source))
         under, over_lower = heights[0], -heights[1]
+        opening = _opening_px(points)
+        gap = under + over_lower
+        seam = np.clip(under / np.maximum(gap, 1e-3), 0, 1)
         keep_within(window, points, under, over_lower)
+        if self._turn_lips and opening > self._gap_px:
+            self._shade_upper(layers[0], sources[0], under, opening)
         upper_share = ramp(0.5 - under * (1 / LIP_EDGE_PX))
         free = 1 - upper_share
         lower_share = free * ramp(0.5 - over_lower * (1 / LIP_EDGE_PX))
@@ -260,12 +267,39 @@ class WarpRenderer:
         inner_share = (free - lower_share) * parted
         part = extent(inner_share > 0)
         if part is not None:
-            outer_share = (upper_share + lower_share)[part]
             corner = (window[1].start + part[1].start, window[0].start + part[0].start)
-            inside = self._inner.draw(corner, sources[0][part], under[part], over_lower[part], pose, motion)
+            upper, lower = sources[0][part], sources[1][part]
+            inside = self._inner.draw(corner, upper, under[part], over_lower[part], pose, motion)
+            outer_share = (upper_share + lower_share)[part]
             drawn[part] = blend(drawn[part], inside, outer_share, inner_share[part])
+            # Where lips cling together, the seam between them is stretched.
+            clung = self._clung(upper, gap[part], opening)
+            stretched = remap(self._source, (upper + seam[part][..., None] * (lower - upper)) * 2)
+            drawn[part] = blend(drawn[part], stretched, 1 - clung, clung)
+            inner_share[part] *= 1 - clung
         canvas.paint(window, drawn)
-        canvas.mark_mouth(window, inner_share, upper_share + lower_share)
+        canvas.mark_mouth(window, inner_share, 1 - inner_share)
+
+    def _clung(self, source: F32, gap: F32, opening: float) -> F32:
+        """How far lips ``opening`` px apart cling together, where they are ``gap`` (h, w) px apart."""
+        unit = np.float32(1 / self._unit_px)
+        clung = clinging(np.abs(affine(source, self._across)), gap * unit, opening / self._unit_px)
+        # A portrait whose lips are parted shows more than a seam there.
+        return clung * np.float32(min(opening / self._gap_px, 1.0)) if self._gap_px else clung
+
+    def _shade_upper(self, lip: U8, source: F32, under: F32, opening: float) -> None:
+        """Shade the upper lip's layer, whose pixels lie ``under`` (h, w) px below its edge, in place."""
+        part = extent(np.abs(under) < UNDERSIDE_REACH * self._unit_px)
+        if part is not None:
+            unit = np.float32(1 / self._unit_px)
+            across = affine(source[part], self._across)
+            lost = underside(under[part] * -unit, across, (opening - self._gap_px) / self._unit_px)
+            lip[part] = shaded(lip[part], lost, (0.0, 0.0, 0.0))
+
+
+def _opening_px(points: F32) -> float:
+    """Opening of the inner lips, mean of three heights."""
+    return float(np.linalg.norm(points[_LOWER_INNER] - points[_UPPER_INNER], axis=1).mean())
 
 
 def _checked(name: str, array: Floats, shape: tuple[int, ...]) -> F32:
