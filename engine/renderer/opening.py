@@ -2,7 +2,7 @@
 
 A mouth is open within an arc from corner to corner over the lips' landmarks. A mouth that gets narrow folds the picture
 beside its corners; what a fold seems to open there is skin. Beside the corners lips part last. And as a mouth opens,
-its upper lip turns its underside to the viewer, which gets less light.
+its upper lip turns its underside to the viewer, which gets less light, and so does the hollow below the lower lip.
 """
 
 import math
@@ -16,6 +16,8 @@ from engine.renderer.geometry import smoothstep
 from engine.renderer.pixels import F32
 
 CORNERS = (60, 64)
+RIM = [48, *range(59, 53, -1)]
+"""The lower lip's outer edge, left to right in the picture."""
 UPPER, LOWER = slice(61, 64), slice(65, 68)
 SLACK, SLACK_PX = 1.3, 2.0
 """Times the landmarks' height, and pixels more, that the arc is high: landmarks are measured, lips are not arcs."""
@@ -29,8 +31,12 @@ UNDERSIDE = 0.15
 """Share of its light that the edge of the upper lip loses."""
 UNDERSIDE_REACH = 0.08
 """Distance in fu from the edge over which it loses less and less."""
+HOLLOW = 0.07
+"""Share of their light that the lower lip's rim and the skin below it lose."""
+HOLLOW_REACH = (0.06, 0.08)
+"""Distances in fu from the rim, up into the lip and down, over which they lose less and less."""
 TURNED = 0.06
-"""Opening in fu, beyond that of the portrait, at which the lip has turned."""
+"""Opening in fu, beyond that of the portrait, at which the light has changed."""
 
 
 def keep_within(window: Window, points: NDArray[np.floating[Any]], under_upper: F32, over_lower: F32) -> None:
@@ -83,6 +89,40 @@ def underside(away: F32, across: F32, opened: float) -> F32:
     amount = np.float32(UNDERSIDE) * _step(np.float32(opened), (0.0, TURNED))
     fading = np.clip(1 - np.maximum(away, 0) * np.float32(1 / UNDERSIDE_REACH), 0, 1)
     return (amount * fading * np.sqrt(np.maximum(1 - across * across, 0))).astype(np.float32)
+
+
+def hollow(
+    window: Window, points: NDArray[np.floating[Any]], opened: float, unit_px: float
+) -> tuple[tuple[slice, slice], F32]:
+    """Share of its light that what lies about the lower lip's rim loses.
+
+    Args:
+        window: Rows and columns of the frame.
+        points: (68, 2) px, the frame's landmarks.
+        opened: As for ``underside``.
+        unit_px: Pixels of a face unit.
+
+    Returns:
+        The rows and columns of the window that it lies in, and float32 (h, w).
+    """
+    rim = points[RIM].astype(np.float32)
+    half = (rim[-1] - rim[0]) / 2
+    length = np.float32(max(math.hypot(*half.tolist()), 1.0))
+    along, middle = half / length, (rim[0] + rim[-1]) / 2
+    up, down = (np.float32(reach * unit_px) for reach in HOLLOW_REACH)
+    rows, columns = window
+    low, high = rim[:, 1].min() - up - rows.start, rim[:, 1].max() + down - rows.start
+    part = slice(max(math.floor(low), 0), min(max(math.ceil(high), 0), rows.stop - rows.start))
+    x = np.arange(columns.start, columns.stop, dtype=np.float32) - middle[0]
+    y = (np.arange(rows.start + part.start, rows.start + part.stop, dtype=np.float32) - middle[1])[:, None]
+    across = x * along[0] + y * along[1]
+    away = rim - middle
+    edge = np.interp(across, away @ along, away[:, 1] * along[0] - away[:, 0] * along[1]).astype(np.float32)
+    below = y * along[0] - x * along[1] - edge
+    fading = np.clip(1 - np.where(below > 0, below / down, below / -up), 0, 1)
+    amount = np.float32(HOLLOW) * _step(np.float32(opened), (0.0, TURNED))
+    lost = amount * fading * np.sqrt(np.maximum(1 - np.square(across / length), 0))
+    return (part, slice(0, columns.stop - columns.start)), lost.astype(np.float32)
 
 
 def _step(x: Any, between: tuple[float, float]) -> Any:

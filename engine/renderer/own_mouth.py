@@ -256,7 +256,7 @@ def _parting_rows(share: F32, strip: F32, inside: F32) -> F64:
     around = np.stack([np.convolve(np.pad(line, VALLEY, mode="edge"), _EVEN_MEAN, "valid") for line in light.T], -1)
     valley = np.clip((around - light) / np.maximum(around, 16), -0.1, 0.3)
     tooth = np.where(inside > 0, share * (1 - VALLEY_SHARE * valley), AT_LIP)
-    cost = tooth + 0.10 * np.abs(height - UPPER_FIRST)[:, None]
+    cost = tooth + 0.2 * np.abs(height - UPPER_FIRST)[:, None]
     best, came = cost[:, 0].copy(), np.zeros((rows, columns), np.int64)
     steps = np.arange(-2, 3)
     for column in range(1, columns):

@@ -24,7 +24,7 @@ from engine.renderer.inverse import C64, as_pairs, as_points
 from engine.renderer.lids import Eye
 from engine.renderer.lip_line import find_lip_line
 from engine.renderer.mouth_layers import MouthLayers, load_mouth_layers
-from engine.renderer.opening import UNDERSIDE_REACH, clinging, keep_within, underside
+from engine.renderer.opening import UNDERSIDE_REACH, clinging, hollow, keep_within, underside
 from engine.renderer.pixels import CELL, F32, U8, affine, blend, double, extent, remap, shaded, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
@@ -257,26 +257,30 @@ class WarpRenderer:
         gap = under + over_lower
         seam = np.clip(under / np.maximum(gap, 1e-3), 0, 1)
         keep_within(window, points, under, over_lower)
-        if self._turn_lips and opening > self._gap_px:
-            self._shade_upper(layers[0], sources[0], under, opening)
+        if opening > self._gap_px:
+            opened = (opening - self._gap_px) / self._unit_px
+            if self._turn_lips:
+                self._shade_upper(layers[0], sources[0], under, opened)
+            part, lost = hollow(window, points, opened, self._unit_px)
+            layers[1][part] = shaded(layers[1][part], lost, (0.0, 0.0, 0.0))
         upper_share = ramp(0.5 - under * (1 / LIP_EDGE_PX))
         free = 1 - upper_share
         lower_share = free * ramp(0.5 - over_lower * (1 / LIP_EDGE_PX))
         drawn = blend(layers[0], layers[1], upper_share, lower_share)
         parted = smoothstep((under + over_lower - 0.4) * (1 / PARTED_PX))
         inner_share = (free - lower_share) * parted
-        part = extent(inner_share > 0)
-        if part is not None:
-            corner = (window[1].start + part[1].start, window[0].start + part[0].start)
-            upper, lower = sources[0][part], sources[1][part]
-            inside = self._inner.draw(corner, upper, under[part], over_lower[part], pose, motion)
-            outer_share = (upper_share + lower_share)[part]
-            drawn[part] = blend(drawn[part], inside, outer_share, inner_share[part])
+        inner = extent(inner_share > 0)
+        if inner is not None:
+            corner = (window[1].start + inner[1].start, window[0].start + inner[0].start)
+            upper, lower = sources[0][inner], sources[1][inner]
+            inside = self._inner.draw(corner, upper, under[inner], over_lower[inner], pose, motion)
+            outer_share = (upper_share + lower_share)[inner]
+            drawn[inner] = blend(drawn[inner], inside, outer_share, inner_share[inner])
             # Where lips cling together, the seam between them is stretched.
-            clung = self._clung(upper, gap[part], opening)
-            stretched = remap(self._source, (upper + seam[part][..., None] * (lower - upper)) * 2)
-            drawn[part] = blend(drawn[part], stretched, 1 - clung, clung)
-            inner_share[part] *= 1 - clung
+            clung = self._clung(upper, gap[inner], opening)
+            stretched = remap(self._source, (upper + seam[inner][..., None] * (lower - upper)) * 2)
+            drawn[inner] = blend(drawn[inner], stretched, 1 - clung, clung)
+            inner_share[inner] *= 1 - clung
         canvas.paint(window, drawn)
         canvas.mark_mouth(window, inner_share, 1 - inner_share)
 
@@ -287,13 +291,13 @@ class WarpRenderer:
         # A portrait whose lips are parted shows more than a seam there.
         return clung * np.float32(min(opening / self._gap_px, 1.0)) if self._gap_px else clung
 
-    def _shade_upper(self, lip: U8, source: F32, under: F32, opening: float) -> None:
+    def _shade_upper(self, lip: U8, source: F32, under: F32, opened: float) -> None:
         """Shade the upper lip's layer, whose pixels lie ``under`` (h, w) px below its edge, in place."""
         part = extent(np.abs(under) < UNDERSIDE_REACH * self._unit_px)
         if part is not None:
             unit = np.float32(1 / self._unit_px)
             across = affine(source[part], self._across)
-            lost = underside(under[part] * -unit, across, (opening - self._gap_px) / self._unit_px)
+            lost = underside(under[part] * -unit, across, opened)
             lip[part] = shaded(lip[part], lost, (0.0, 0.0, 0.0))
 
 
