@@ -36,6 +36,7 @@ from engine.renderer.pixels import (
     rounded,
     shrink,
 )
+from engine.renderer.softness import softness
 from engine.rotation import rotation_matrix
 from models.spec import JAW, LANDMARKS, MOUTH
 
@@ -43,8 +44,8 @@ F64 = NDArray[np.float64]
 
 OVERSAMPLING = 2.0
 """Texture pixels for a pixel of the frame."""
-SOFTNESS_PX = 0.55
-"""Blur, in frame pixels, that brings the textures to a portrait's sharpness."""
+SOFTNESS_PX = (0.55, 1.8)
+"""Blur, in frame pixels, that brings the textures to the sharpness of a sharp portrait and of a soft one."""
 DRAWN = ("tongue", "lower", "upper")
 """Parts from back to front."""
 DROP = {"upper": 0.042, "lower": 0.070, "tongue": 0.055}
@@ -70,7 +71,7 @@ CHIN_FROM_HINGE = (0.97, -0.85)
 
 LIGHT_BASE, LIGHT_GAP = 0.7, 0.12
 """Share of the light that comes in between lips that hardly part, and the opening in fu that lets in all of it."""
-LIP_SHADES = (0.35, 0.12)
+LIP_SHADES = (0.35, 0.06)
 """Share of the light that the upper and the lower lip take from what they touch."""
 SHADE_REACH = 0.022
 """Distance in fu from a lip over which its shade fades."""
@@ -147,6 +148,7 @@ class InnerMouth:
         """
         self._avatar = avatar
         self._unit_px = unit_px
+        self._blur_px = float(np.interp(softness(avatar), (0, 1), SOFTNESS_PX))
         tones = find_tones(avatar)
         view = best_view(avatar, lips)
         own = find_own_mouth(view.picture.image, view.lips, view.unit_px, tones, partial(_light, view.unit_px))
@@ -185,7 +187,7 @@ class InnerMouth:
         height, width = (max(2, round(n * shrinkage)) for n in alpha.shape)
         small = shrink(layered, width, height)
         small = np.pad(small, ((4, 4), (4, 4), (0, 0)))
-        small = blur(small, SOFTNESS_PX * OVERSAMPLING)
+        small = blur(small, self._blur_px * OVERSAMPLING)
         # The arch at half height, and the point above its middle, place the whole texture.
         columns = np.linspace(0, alpha.shape[1], ARCH_POINTS)
         x = part.origin[0] + np.append(columns[ARCH_POINTS // 2], columns) * part.pixel

@@ -28,12 +28,13 @@ from engine.renderer.opening import UNDERSIDE_REACH, clinging, hollow, keep_with
 from engine.renderer.pixels import CELL, F32, U8, affine, blend, double, extent, remap, shaded, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
+from engine.renderer.softness import softness
 from engine.rotation import rotation_matrix
 from models.spec import IMAGE_SIZE, INNER_LIP_PAIRS, INNER_LIPS, JAW, LANDMARKS, MOUTH, POSE_DIM
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
-LIP_EDGE_PX = 1.3
-"""Pixels over which a lip's edge is smoothed."""
+LIP_EDGE_PX = (1.3, 2.6)
+"""Pixels over which a lip's edge is smoothed, in a sharp portrait and in a soft one."""
 PARTED_PX = 2.4
 """Pixels of opening over which the inside of the mouth comes to be seen."""
 NO_REST = 0.025
@@ -67,6 +68,7 @@ class WarpRenderer:
         self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), self._lips, unit_px)
         self._eyes = (Eye(avatar, unit_px, left=False), Eye(avatar, unit_px, left=True))
         self._unit_px = unit_px
+        self._per_edge = np.float32(1 / np.interp(softness(avatar), (0, 1), LIP_EDGE_PX))
 
         self._plate = avatar.plate
         share = avatar.matte.astype(np.float32)[..., None] / 255
@@ -263,9 +265,9 @@ class WarpRenderer:
                 self._shade_upper(layers[0], sources[0], under, opened)
             part, lost = hollow(window, points, opened, self._unit_px)
             layers[1][part] = shaded(layers[1][part], lost, (0.0, 0.0, 0.0))
-        upper_share = ramp(0.5 - under * (1 / LIP_EDGE_PX))
+        upper_share = ramp(0.5 - under * self._per_edge)
         free = 1 - upper_share
-        lower_share = free * ramp(0.5 - over_lower * (1 / LIP_EDGE_PX))
+        lower_share = free * ramp(0.5 - over_lower * self._per_edge)
         drawn = blend(layers[0], layers[1], upper_share, lower_share)
         parted = smoothstep((under + over_lower - 0.4) * (1 / PARTED_PX))
         inner_share = (free - lower_share) * parted
