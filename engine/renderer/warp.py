@@ -65,10 +65,13 @@ class WarpRenderer:
         self._head = HeadMotion(avatar)
         unit_px = self._head.unit_px
         self._lips = find_lip_line(avatar, unit_px)
+        edge_px = float(np.interp(softness(avatar), (0, 1), LIP_EDGE_PX))
+        self._per_edge = np.float32(1 / edge_px)
+        # Beyond the edge of a lip that is parted lies what was behind it: the edge is softened into the lip.
+        self._edge = np.float32(0.5 if self._lips.closed else 0.5 * LIP_EDGE_PX[0] / edge_px)
         self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), self._lips, unit_px)
         self._eyes = (Eye(avatar, unit_px, left=False), Eye(avatar, unit_px, left=True))
         self._unit_px = unit_px
-        self._per_edge = np.float32(1 / np.interp(softness(avatar), (0, 1), LIP_EDGE_PX))
 
         self._plate = avatar.plate
         share = avatar.matte.astype(np.float32)[..., None] / 255
@@ -265,9 +268,9 @@ class WarpRenderer:
                 self._shade_upper(layers[0], sources[0], under, opened)
             part, lost = hollow(window, points, opened, self._unit_px)
             layers[1][part] = shaded(layers[1][part], lost, (0.0, 0.0, 0.0))
-        upper_share = ramp(0.5 - under * self._per_edge)
+        upper_share = ramp(self._edge - under * self._per_edge)
         free = 1 - upper_share
-        lower_share = free * ramp(0.5 - over_lower * self._per_edge)
+        lower_share = free * ramp(self._edge - over_lower * self._per_edge)
         drawn = blend(layers[0], layers[1], upper_share, lower_share)
         parted = smoothstep((under + over_lower - 0.4) * (1 / PARTED_PX))
         inner_share = (free - lower_share) * parted
