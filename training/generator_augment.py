@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
+_SHADE = 0.15
+"""Deviation of the logarithm of a patch's light."""
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,19 @@ class Look:
             x += np.float32(self.grain) * noise
         result: F32 = np.clip(x, 0, 1, out=x)
         return result
+
+
+def shade(pictures: F32, rng: np.random.Generator) -> None:
+    """Darken or light a soft patch of pictures (N, 3, H, W) in place, the same one in all.
+
+    Of the drawn and the true frame alone: what light the geometric renderer put somewhere is to be left there.
+    """
+    height, width = pictures.shape[-2:]
+    middle, reach = rng.uniform(0, (width, height)), rng.uniform(5, 32, 2)
+    amount = np.float32(rng.normal(0, _SHADE))
+    across, along = (
+        np.exp(-0.5 * np.square((np.arange(side, dtype=np.float32) - np.float32(at)) / np.float32(far)))
+        for side, at, far in zip((width, height), middle, reach, strict=True)
+    )
+    pictures *= np.exp(amount * np.outer(along, across))
+    np.clip(pictures, 0, 1, out=pictures)

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.errors import ConfigError
 from models.spec import EYES, MOUTH
 from training.corpus.heads.person_shard import MANIFEST
-from training.generator_augment import Look, Placement
+from training.generator_augment import Look, Placement, shade
 from training.generator_data import ROWS
 
 ISP: Final = "isp.npy"
@@ -160,6 +160,7 @@ class FrameSamples:
                 isp = np.zeros_like(isp)
             pictures[0] = _with_layer_gain(dynamic, float(np.exp(rng.normal(0, _LAYER_GAIN))))
             seen = Look.draw(rng).apply(np.stack(pictures))
+            shade(seen[:2], rng)
         else:
             seen = np.stack(pictures).astype(np.float32) / np.float32(255)
         frame, true, portrait, style = (*seen, seen[1])[:4]

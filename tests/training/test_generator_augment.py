@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.generator_augment import Look, Placement
+from training.generator_augment import Look, Placement, shade
 
 
 def picture():
@@ -52,3 +52,14 @@ def test_looks_differ():
     channels = picture()[None]
     made = [Look.draw(np.random.default_rng(seed)).apply(channels).mean() for seed in range(8)]
     assert np.std(made) > 0.02
+
+
+def test_a_patch_of_shade_is_the_same_in_all_pictures_and_soft():
+    pictures = np.full((2, 3, 64, 64), 0.4, np.float32)
+    pictures[1] *= 0.5
+    shade(pictures, np.random.default_rng(3))
+    assert np.allclose(pictures[1], 0.5 * pictures[0], atol=1e-6)
+    assert np.abs(pictures[0] - 0.4).max() > 0.01
+    assert np.abs(np.diff(pictures[0], axis=-1)).max() < 0.01
+    assert pictures.min() >= 0
+    assert pictures.max() <= 1
