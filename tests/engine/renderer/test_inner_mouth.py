@@ -82,3 +82,18 @@ def test_teeth_take_the_tone_of_the_portrait(person, make_person):
     below = np.tile(np.arange(8, dtype=np.float32)[:, None] + 2, (1, 30))
     bright, dark = (look(inner_mouth(who), (241, 292), below, 30) for who in (person, dim))
     assert dark[..., :3].mean() == pytest.approx(0.5 * bright[..., :3].mean(), rel=0.25)
+
+
+def test_rounded_lips_and_a_dropped_jaw_darken_the_inside(person):
+    inner = inner_mouth(person)
+    below = np.tile(np.arange(10, 40, dtype=np.float32)[:, None], (1, 20))
+    rounded, spread, dropped = STILL.copy(), STILL.copy(), STILL.copy()
+    rounded[[60, 64], 0] = 0.05, -0.05
+    spread[[60, 64], 0] = -0.05, 0.05
+    dropped[7:10, 1] = 0.1
+    # Where neither teeth nor tongue lie, only the light changes.
+    dark, light, deep, usual = (look(inner, (246, 150), below, 60, m) for m in (rounded, spread, dropped, STILL))
+    ratio = dark[..., :3].mean() / usual[..., :3].mean()
+    assert 0.5 < ratio < 0.9
+    assert light[..., :3].mean() > 1.05 * usual[..., :3].mean()
+    assert deep[..., :3].mean() < 0.97 * usual[..., :3].mean()

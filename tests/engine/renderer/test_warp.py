@@ -222,3 +222,18 @@ def test_wrong_arguments_are_refused(renderer, motion, index, wrong):
     call[index] = wrong
     with pytest.raises(ConfigError, match="renderer needs"):
         renderer.render(*call)
+
+
+def test_an_opened_upper_lip_turns_its_underside(person, renderer, motion):
+    flat = WarpRenderer(person, turn_lips=False)
+    assert np.array_equal(flat.render(*motion(), AHEAD), renderer.render(*motion(), AHEAD))
+    call = (*motion(jaw=0.2), AHEAD)
+    lit, turned = (each.render(*call).astype(int) for each in (flat, renderer))
+    darker = (lit - turned).max(-1)
+    assert darker.max() > 10
+    assert (turned - lit).max() <= 1
+    rows, columns = np.nonzero(darker > 2)
+    points = renderer.frame_points(call[0])
+    assert rows.max() <= points[60, 1] + 6
+    assert points[48, 0] <= columns.min()
+    assert columns.max() <= points[54, 0]
