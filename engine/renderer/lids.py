@@ -34,15 +34,19 @@ COVERED_RIM = 0.030
 """Height in fu of the lower lid's rim that a shut upper lid covers."""
 SPARED_RIM = 0.010
 """Height in fu of the upper lid's rim that is left out where the lids meet."""
-SMOOTHED = 0.8
+SMOOTHED = 0.95
 """Share of smooth colour where an unfolding lid is stretched most: stretched texture would be streaks."""
-LASH_SHADE = (0.15, 0.28)
+LID_LIGHT = 0.7
+"""Least brightness of an unfolded lid as a share of the skin's about the eye: what comes out of its fold is lit."""
+LASH_SHADE = (0.09, 0.15)
 """What the lashes of a shut eye leave of the skin's brightness behind them, darkest and brightest."""
 LASH_TONE = (1.06, 0.98, 0.92)
 """And of red, green and blue in this: shade on skin is warm."""
-LASH_THICKNESS = (0.016, 0.042)
+LASH_THICKNESS = (0.022, 0.050)
 """How far in fu the lashes of a shut eye reach above the line where the lids meet, and how far they hang below it."""
-SEAM = 0.06
+LASH_ENDS = (0.25, 0.4)
+"""Share of the eye's width over which lashes grow thinner towards the corners, and their thickness there."""
+SEAM = 0.08
 """Distance in fu from the line where the lids meet within which skin is drawn smooth: where lids are measured a little
 inside the eye, it would show a strip of it."""
 LASHES_FROM = 0.45
@@ -66,6 +70,17 @@ EDGE_PX = 1.3
 """Pixels over which a lid's edge is smoothed."""
 MEET_BELOW = 0.2
 """Lids meet so far, in openings, below where the lower one rests: a blink is the upper lid's, whatever is measured."""
+SHUT_ENDS = (0.25, 0.6)
+"""The lids of a shut eye meet along a nearly straight line: where it ends below the inner and the outer corner, as
+shares of the lower lid's depth at rest."""
+LEVELLED = 1.2
+"""And how much further below the outer corner, as a share of this corner's height over the inner one: shut lids fall
+outwards, however much the open eye slants."""
+BENDS = 0.1
+"""How much of the lower lid's curve at rest is left in that line."""
+BEYOND_CORNERS = (0.13, 0.20)
+"""Distance beyond a corner, as a share of the eye's width, from which the skin follows that line, and over which it
+comes to do so."""
 SHUT_FROM, SHUT_AT = 0.5, 0.88
 """A measured blink rarely brings the lid landmarks together: closing from the first to the second is drawn as closing
 from the first to shut."""
@@ -135,9 +150,16 @@ class Eye:
         self._upper, self._lower = middle - half, middle + half
         self._beyond = 0.15 * self._width
         table_u = np.arange(round((self._width + 2 * self._beyond) * STEPS) + 1) / STEPS - self._beyond
-        inside = smoothstep((np.minimum(table_u, self._width - table_u) / self._width + 0.10) / 0.12)
-        table = [np.interp(table_u, self._u, height) for height in (self._upper, self._lower)]
-        self._table = np.stack([*table, inside]).astype(np.float32)
+        rest = [np.interp(table_u, self._u, height) for height in (self._upper, self._lower)]
+        share = table_u / self._width
+        outwards = share if left else 1 - share
+        settled = self._settled(rest[1], np.clip(outwards, 0, 1), self._slant(avatar, left=left))
+        to_corner = np.minimum(share, 1 - share)
+        inside = smoothstep((to_corner + 0.10) / 0.14)
+        follows = smoothstep((to_corner + BEYOND_CORNERS[0]) / BEYOND_CORNERS[1])
+        self._table = np.stack([*rest, inside, settled, follows]).astype(np.float32)
+        thickness = LASH_ENDS[1] + (1 - LASH_ENDS[1]) * smoothstep((to_corner + 0.10) / LASH_ENDS[0])
+        self._thinness = (1 / thickness).astype(np.float32)
         axes = np.stack([self._along, self._down])
         self._axes = np.concatenate([axes, -axes @ self._corner[:, None]], 1).astype(np.float32)
         upper, lower = self._heights(points[[1, 2]]), self._heights(points[[5, 4]])
@@ -167,6 +189,19 @@ class Eye:
         pad = len(kernel) // 2
         padded = np.concatenate([-height[pad:0:-1], height, -height[-2 : -pad - 2 : -1]])
         return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+
+    def _slant(self, avatar: Avatar, *, left: bool) -> float:
+        """Height in px of the outer corner over the inner one, by the line between both eyes' outer corners."""
+        corners = avatar.source_points[[RIGHT_LANDMARKS.start, LEFT_LANDMARKS.start + 3]].astype(np.float64)
+        across = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
+        outwards = self._along if left else -self._along
+        return self._width * max(float(outwards @ [across[1], -across[0]]), 0.0)
+
+    def _settled(self, lower: F64, outwards: F64, slant: float) -> F64:
+        """How far below the ``lower`` lid at rest the lids of a shut eye lie; ``outwards`` is 0 to 1, ``slant`` px."""
+        depth = max(float(lower.max()), 0.02 * self._unit_px)
+        inner, outer = SHUT_ENDS[0] * depth, SHUT_ENDS[1] * depth + LEVELLED * slant
+        return inner + (outer - inner) * outwards - (1 - BENDS) * lower
 
     def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, U8, F32]:
         """Make the layers of the eye, all with the same top left pixel, which comes first.
@@ -210,6 +245,7 @@ class Eye:
         skin_luma = max(float(np.percentile(luma, SKIN_PERCENTILE)), 1.0)
         dark = ramp((BROW_LUMA - luma / skin_luma) / 0.08) * (brow > 0)
         skin = blur(_spread(image, around * (1 - dark)), 0.035 * self._unit_px)
+        skin *= np.maximum(LID_LIGHT * skin_luma / np.maximum(skin @ LUMA, 1), 1)[..., None]
         smooth = opaque(np.clip(np.rint(skin), 0, 255).astype(np.uint8))
         share = blur((dark * around).astype(np.float32), BROW_SOFT_PX)
         return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth, share
@@ -246,7 +282,7 @@ class Eye:
         u, v = planes(affine(source, self._axes))
         index = (u * STEPS + (self._beyond * STEPS + 0.5)).astype(np.intp)
         profile = self._profile(motion)
-        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam, inside = (
+        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam = (
             line.take(index, mode="clip") for line in profile
         )
         below, over = v - upper_now, lower_now - v
@@ -260,6 +296,7 @@ class Eye:
             drawn_out = np.minimum(-rests * (closing / BROW_STAYS), 1)
             stretched = np.maximum(stretched, remap(self._brow_share, skin - self._corner_px) * drawn_out)
         above = seam - v
+        lashes, beside = self._along_seam(above, index, motion.shut)
         return Lids(
             upper=skin,
             lower=source + self._downwards(sink * (1 - smoothstep(over * lower_reach))),
@@ -267,24 +304,26 @@ class Eye:
             upper_share=_edge(above),
             opening=_edge(below) * _edge(over) * shown,
             below=below,
-            lashes=self._lashes(above, inside, motion.shut),
-            seam=self._beside(above, inside, motion.shut),
+            lashes=lashes,
+            seam=beside,
         )
 
-    def _lashes(self, above: F32, inside: F32, shut: float) -> F32 | None:
-        """Lashes along the line where the lids meet; ``above`` (h, w) px it, ``inside`` 0 at the eye's corners."""
+    def _along_seam(self, above: F32, index: NDArray[np.intp], shut: float) -> tuple[F32, F32] | tuple[None, None]:
+        """Lashes along the line where the lids meet, and what lies close to it, none while the eye is open.
+
+        Args:
+            above: (h, w) px above that line.
+            index: (h, w) places in the tables along the eye.
+            shut: How far the lids have come to each other.
+        """
         if shut <= LASHES_FROM:
-            return None
+            return None, None
+        inside, thinness = (line.take(index, mode="clip") for line in (self._table[2], self._thinness))
         amount = smoothstep(np.full((), (shut - LASHES_FROM) / (1 - LASHES_FROM), np.float32))
         up, down = (self._unit_px * thickness for thickness in LASH_THICKNESS)
-        away = np.maximum(above * np.float32(1 / up), above * np.float32(-1 / down))
-        return inside * (amount * (1 - smoothstep(away)))
-
-    def _beside(self, above: F32, inside: F32, shut: float) -> F32 | None:
-        """What lies close to the line where the lids meet; arguments as ``_lashes``."""
-        if shut <= LASHES_FROM:
-            return None
-        return inside * (shut**4 * (1 - smoothstep(np.abs(above) * (1 / (SEAM * self._unit_px)))))
+        away = thinness * np.maximum(above * np.float32(1 / up), above * np.float32(-1 / down))
+        beside = 1 - smoothstep(np.abs(above) * (1 / (SEAM * self._unit_px)))
+        return inside * (amount * (1 - smoothstep(away))), inside * (shut**4 * beside)
 
     def _profile(self, motion: LidMotion) -> tuple[F32, ...]:
         """What is the same all along a line across the eye, as lines (K,) over the table's places along it.
@@ -292,13 +331,21 @@ class Eye:
         Returns:
             Heights of the upper and the lower edge now; -1 / px over which the skin above and below comes to rest;
             px by which the skin at the edge of the upper lid has come down and that of the lower one comes up; how
-            far the eyeball shows at all; height of the seam between the lids' skins; how far it is from the corners.
+            far the eyeball shows at all; height of the seam between the lids' skins.
         """
-        upper, lower, inside = self._table
+        upper, lower, inside, settled, follows = self._table
         opening = lower - upper
         drop, rise = opening * motion.upper, opening * motion.lower
         upper_now, lower_now = upper + drop, lower - rise
-        # Shutting, each lid leaves out the rim that measured lines share with the white of the eye; the lower lid's
+        seam = (upper_now + np.maximum(lower_now, upper_now)) / 2
+        if motion.shut > 0:
+            # Shutting, both come to lie along the line of a shut eye.
+            settling = settled * motion.shut**4
+            seam += settling
+            settling *= follows
+            drop, rise = drop + settling, rise - settling
+            upper_now, lower_now = upper_now + settling, lower_now + settling
+        # And each leaves out the rim that measured lines share with the white of the eye; the lower lid's
         # comes to lie under the upper one.
         shut = inside * (self._unit_px * motion.shut**4)
         hidden = COVERED_RIM * shut
@@ -313,8 +360,7 @@ class Eye:
             drop + SPARED_RIM * shut,
             hidden + rise,
             smoothstep((lower_now - upper_now - 0.05) / 2),
-            (upper_now + np.maximum(lower_now, upper_now)) / 2,
-            inside,
+            seam,
         )
 
     def reach(self, motion: LidMotion) -> tuple[float, float]:

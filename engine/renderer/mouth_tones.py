@@ -16,6 +16,13 @@ CHEEKS = (50, 280, 205, 425, 117, 346, 187, 411)
 LIPS = (37, 267, 84, 314, 17, 0, 85, 315)
 LEAST_WHITE = 1.0
 """Brightness of teeth in full light as a share of the skin's, at least."""
+YELLOW_LIPS = (1.5, 1.8)
+"""Green over blue of lips from which and at which a picture is so yellow - old varnish, lamplight - that hue no longer
+tells lips, teeth and tongue from each other: brightness has to."""
+YELLOW_TOOTH = 0.2
+"""Brightness, as a share of the skin's, that teeth then have beyond LEAST_WHITE at least."""
+YELLOW_TONGUE = (0.5, 0.45, 0.4)
+"""The tongue's colour then, as shares of the lips' red, green and blue: a brighter or redder one looks like a lip."""
 LUMA = np.array([0.3, 0.59, 0.11])
 
 
@@ -55,15 +62,24 @@ def find_tones(avatar: Avatar) -> dict[str, F64]:
     skin_luma = float(skin @ LUMA)
     if white is None:
         white = skin / skin_luma * (skin_luma * 1.05)
+    yellow = _yellowness(lip)
     # Small eyes are blurred with their lids: the whites are seen darker and redder than they are.
-    white_luma = float(np.clip(white @ LUMA, LEAST_WHITE * skin_luma + 8, 1.10 * skin_luma + 30))
+    least = (LEAST_WHITE + YELLOW_TOOTH * yellow) * skin_luma + 8
+    white_luma = float(np.clip(white @ LUMA, least, max(least, 1.10 * skin_luma + 30)))
     hue = 0.25 * white / (white @ LUMA) + 0.25 * skin / skin_luma + 0.5
     tooth = hue * [1.0, 0.99, 1.02] * white_luma
     red = lip / (lip @ LUMA)
     gum = red * [1.05, 0.92, 0.92] * float(lip @ LUMA) * 0.72
     tongue = (0.6 * red + 0.4) * [1.22, 0.86, 0.84] * float(lip @ LUMA)
+    tongue += yellow * (lip * YELLOW_TONGUE - tongue)
     dark = lip * [0.17, 0.09, 0.085] + skin * 0.015
     return {"skin": skin, "lip": lip, "dark": dark, "tooth": np.clip(tooth, 0, 245), "gum": gum, "tongue": tongue}
+
+
+def _yellowness(lip: F64) -> float:
+    """How far the colour of lips (3,) is that of a yellow picture, 0 to 1."""
+    first, whole = YELLOW_LIPS
+    return min(max((float(lip[1] / max(lip[2], 1.0)) - first) / (whole - first), 0.0), 1.0)
 
 
 def _sclera(avatar: Avatar) -> F64 | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.renderer.canvas import Window
-from engine.renderer.geometry import smoothstep
+from engine.renderer.geometry import ramp, smoothstep
 from engine.renderer.pixels import F32
 
 CORNERS = (60, 64)
@@ -75,7 +75,7 @@ def clinging(across: F32, gap: F32, opening: float) -> F32:
         opening: Of the whole mouth, fu.
     """
     share = _step(across, CLINGING) * (1 - _step(gap, CLINGING_GAP))
-    return (share * (1 - _step(np.float32(opening), LETTING_GO))).astype(np.float32)
+    return share * np.float32(1 - _amount(opening, LETTING_GO))
 
 
 def underside(away: F32, across: F32, opened: float) -> F32:
@@ -86,9 +86,10 @@ def underside(away: F32, across: F32, opened: float) -> F32:
         across: As for ``clinging``.
         opened: How much further the mouth is open than in the portrait, fu.
     """
-    amount = np.float32(UNDERSIDE) * _step(np.float32(opened), (0.0, TURNED))
-    fading = np.clip(1 - np.maximum(away, 0) * np.float32(1 / UNDERSIDE_REACH), 0, 1)
-    return (amount * fading * np.sqrt(np.maximum(1 - across * across, 0))).astype(np.float32)
+    fading = ramp(1 - np.maximum(away, 0) * np.float32(1 / UNDERSIDE_REACH))
+    amount = np.float32(UNDERSIDE * _amount(opened, (0.0, TURNED)))
+    lost: F32 = amount * fading * np.sqrt(np.maximum(1 - across * across, 0))
+    return lost
 
 
 def hollow(
@@ -119,12 +120,17 @@ def hollow(
     away = rim - middle
     edge = np.interp(across, away @ along, away[:, 1] * along[0] - away[:, 0] * along[1]).astype(np.float32)
     below = y * along[0] - x * along[1] - edge
-    fading = np.clip(1 - np.where(below > 0, below / down, below / -up), 0, 1)
-    amount = np.float32(HOLLOW) * _step(np.float32(opened), (0.0, TURNED))
+    fading = ramp(1 - np.where(below > 0, below / down, below / -up))
+    amount = np.float32(HOLLOW * _amount(opened, (0.0, TURNED)))
     lost = amount * fading * np.sqrt(np.maximum(1 - np.square(across / length), 0))
     return (part, slice(0, columns.stop - columns.start)), lost.astype(np.float32)
 
 
-def _step(x: Any, between: tuple[float, float]) -> Any:
+def _step(x: F32, between: tuple[float, float]) -> F32:
+    """A soft step from 0 to 1 ``between`` two values."""
     low, high = between
     return smoothstep((x - np.float32(low)) * np.float32(1 / (high - low)))
+
+
+def _amount(x: float, between: tuple[float, float]) -> float:
+    return float(_step(np.array([x], np.float32), between)[0])

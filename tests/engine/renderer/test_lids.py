@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.renderer.lids import WIDEST, Eye, LidMotion
+from engine.renderer.lids import LID_LIGHT, LUMA, WIDEST, Eye, LidMotion
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_lashes_lie_where_the_lids_of_a_shut_eye_meet(person, eye):
     lower_lid = person.source_points[[40, 41], 1].mean() - source[0, 0, 1]
     assert 1 < len(rows) < 0.08 * 120 and abs(rows.mean() - lower_lid) < 6
     assert not shut[:, 0].any() and not shut[:, -1].any()
-    assert all(0.15 < left < 0.65 for left in eye.lash_shade) and eye.lash_shade[0] > eye.lash_shade[2]
+    assert all(0.05 < left < 0.65 for left in eye.lash_shade) and eye.lash_shade[0] > eye.lash_shade[2]
 
 
 def test_no_brow_is_pulled_down_into_the_lids_skin(person):
@@ -153,3 +153,35 @@ def test_lids_meet_at_the_lower_one_and_hide_what_is_beside_their_line(person, e
     assert lids.seam is not None and lids.seam.max() > 0.9
     assert (lids.lashes <= 0.01)[lids.seam == 0].all()
     assert eye.slide(window(person), half).seam is None or eye.slide(window(person), half).seam.max() < 0.1
+
+
+def test_a_shut_eye_does_not_slant_upwards_as_the_open_one_does(person):
+    points = person.source_points.copy()
+    points[[36, 45], 1] -= 5
+    eye = Eye(replace(person, source_points=points), 120.0, left=False)
+    source = window(person)
+    lashes = eye.slide(source, LidMotion(1.2, -0.2)).lashes
+    outer, inner = (int(x - source[0, 0, 0]) for x in (points[36, 0] + 2, points[39, 0] - 2))
+    rows = np.arange(lashes.shape[0])
+    outer_at, inner_at = (float(rows @ lashes[:, column] / lashes[:, column].sum()) for column in (outer, inner))
+    assert outer_at > inner_at and outer_at + source[0, 0, 1] > points[36, 1] + 4
+    # While the lids are apart, the corners stay where they are.
+    half = eye.slide(source, LidMotion(0.5, 0.0)).opening.max(0)
+    assert abs(np.flatnonzero(half > 0.5)[0] + source[0, 0, 0] - points[36, 0]) < 6
+
+
+def test_lashes_of_a_shut_eye_are_thinner_at_its_corners(person, eye):
+    lashes = eye.slide(window(person), LidMotion(1.2, -0.2)).lashes
+    first, last = (int(x - window(person)[0, 0, 0]) for x in person.source_points[[36, 39], 0])
+    middle, ends = lashes[:, (first + last) // 2].sum(), lashes[:, [first, last]].sum(0)
+    assert (ends < 0.9 * middle).all() and (ends > 0.1 * middle).all()
+
+
+def test_a_lid_that_unfolds_is_not_as_dark_as_its_fold(person):
+    image = person.image.copy()
+    top, (left, right) = int(person.source_points[[37, 38], 1].min()), person.source_points[[36, 39], 0].astype(int)
+    image[top - 12 : top + 1, left - 4 : right + 5] = (50, 35, 30)
+    eye = Eye(replace(person, image=image), 120.0, left=False)
+    where = np.array([[[(left + right) / 2, top - 6]]], np.float32)
+    skin = float(np.percentile(person.image[top - 20 : top + 30, left - 10 : right + 11] @ LUMA, 70))
+    assert float(eye.smooth_skin(where)[0, 0, :3] @ LUMA) > 0.8 * LID_LIGHT * skin
