@@ -61,6 +61,7 @@ class HeadManner:
         beat_s: Time from beat to beat.
         lift: How far a note an octave up lifts the chin.
         talk: Share of the motion that talk has by itself.
+        faces_s: Deviation in s over which the head comes back to the camera from where talk takes it; 0 never.
     """
 
     hold: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -71,6 +72,7 @@ class HeadManner:
     beat_s: float = 0.6
     lift: float = 0.0
     talk: float = 1.0
+    faces_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ class FaceManner:
 MANNERS: Final[dict[str, FaceManner]] = {
     manner.name: manner
     for manner in (
-        # Filmed speakers move their heads about twice as far as talk does by itself here.
-        FaceManner("neutral", head=HeadManner(talk=2.0)),
+        # As far and as fast as filmed speakers move their heads, who face the camera.
+        FaceManner("neutral", head=HeadManner(talk=3.0, faces_s=2.0)),
         FaceManner(
             "ballad",
             voice=VoiceManner(
@@ -330,6 +332,8 @@ def _life(
 ) -> _Life:
     """Head, shoulders, eyes and lids at 60 Hz."""
     frames = len(talk)
+    if manner.head.faces_s:
+        talk = talk - gaussian_filter1d(talk, manner.head.faces_s * MOTION_HZ, axis=0, mode="nearest")
     head = (manner.head.talk * talk + _head(manner.head, sung, frames, rng)) * _from_rest(frames)
     stage = Liveliness(seed=int(rng.integers(2**31)))
     state, lived = stage.init_state(), []

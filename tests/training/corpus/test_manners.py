@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,13 @@ def test_the_same_draw_gives_the_same_clip(clips):
 def test_an_unknown_manner_is_refused():
     with pytest.raises(ConfigError, match="ballad"):
         manner_named("polka")
+
+
+def test_a_neutral_speaker_faces_the_camera_and_moves_the_head(clips):
+    shapes = tuple(load_face_basis().shapes)
+    turned = clips["neutral"].pose[FPS:, :3]
+    assert np.abs(turned.mean(0)).max() < 0.03
+    assert np.linalg.norm(turned - turned.mean(0), axis=1).mean() > 0.03
+    astray = replace(MANNERS["neutral"], head=replace(MANNERS["neutral"].head, faces_s=0.0))
+    wandering = act(astray, shapes, "slt", SECONDS, FPS, np.random.default_rng(5)).pose[FPS:, :3]
+    assert np.abs(wandering.mean(0)).max() > 2 * np.abs(turned.mean(0)).max()
