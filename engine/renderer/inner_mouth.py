@@ -148,7 +148,10 @@ class InnerMouth:
         """
         self._avatar = avatar
         self._unit_px = unit_px
-        self._blur_px = float(np.interp(softness(avatar), (0, 1), SOFTNESS_PX))
+        soft = softness(avatar)
+        self._blur_px = {name: float(np.interp(soft, (0, 1), SOFTNESS_PX)) for name in DRAWN}
+        # Where the jaw is, and how high its teeth come, is measured worst: in a soft picture they may be softer still.
+        self._blur_px["lower"] *= 1 + soft
         tones = find_tones(avatar)
         view = best_view(avatar, lips)
         own = find_own_mouth(view.picture.image, view.lips, view.unit_px, tones, partial(_light, view.unit_px))
@@ -187,7 +190,7 @@ class InnerMouth:
         height, width = (max(2, round(n * shrinkage)) for n in alpha.shape)
         small = shrink(layered, width, height)
         small = np.pad(small, ((4, 4), (4, 4), (0, 0)))
-        small = blur(small, self._blur_px * OVERSAMPLING)
+        small = blur(small, self._blur_px[name] * OVERSAMPLING)
         # The arch at half height, and the point above its middle, place the whole texture.
         columns = np.linspace(0, alpha.shape[1], ARCH_POINTS)
         x = part.origin[0] + np.append(columns[ARCH_POINTS // 2], columns) * part.pixel
