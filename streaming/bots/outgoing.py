@@ -10,7 +10,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from engine.clock import NS_PER_S
 from streaming.bots.bot_errors import JoinRefused, JoinUnavailable
-from streaming.serve.media.aiortc_doors import MediaSender, ask_for_promptness, gather_loopback_too, listen
+from streaming.serve.media.aiortc_doors import MediaSender, ask_for_promptness, gather_loopback_too, hang_up, listen
 from streaming.serve.media.fanout import Feed
 from streaming.serve.media.sources import VideoSource, VoiceSource
 from streaming.serve.media.tracks import AvatarVideoTrack, VoiceAudioTrack
@@ -127,7 +127,7 @@ class OutgoingPeer:
     async def close(self) -> None:
         """Hang up; closing twice is legal."""
         self._feed.close()
-        await self._connection.close()
+        await hang_up(self._connection)
         for sender in self._senders:
             sender.close()
 

@@ -28,6 +28,7 @@ from streaming.serve.media.aiortc_doors import (
     announce_fec,
     ask_for_promptness,
     gather_loopback_too,
+    hang_up,
     listen,
 )
 from streaming.serve.media.encoders import VideoCodec
@@ -289,7 +290,7 @@ class Peer:
             await asyncio.wait(set(self._tasks))
         if self._feed is not None:
             self._feed.close()
-        await self._connection.close()
+        await hang_up(self._connection)
         for sender in self._senders:
             sender.close()
         self._on_gone()

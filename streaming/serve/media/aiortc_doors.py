@@ -15,8 +15,12 @@ RTP time means. Six places are taken over, four of them on single objects:
   to show each picture when it comes. Without it Chromium holds pictures back by the worst that it saw of the network.
 - *The host's addresses* (``gather_loopback_too``), of the module aioice: without an address but loopback, as in a
   container without a network, it finds no candidate and no call can be made.
+
+And its hanging up is not waited for without a limit (``hang_up``): a part of a connection whose task was cancelled
+before it ran never says that it has ended.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
@@ -53,6 +57,25 @@ _PLAYOUT_DELAY_ID: Final = 12
 """In our own offers; aiortc's extensions have smaller ones."""
 _AT_ONCE: Final = bytes(3)
 """Least and greatest delay that is wanted, 12 bits each: none."""
+HANG_UP_S: Final = 3.0
+"""Hanging up takes milliseconds; what has not ended after this never will."""
+
+
+class Closable(Protocol):
+    """An ``RTCPeerConnection``."""
+
+    async def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+async def hang_up(connection: Closable) -> None:
+    """Close a connection; one that does not end within HANG_UP_S is left to itself."""
+    try:
+        async with asyncio.timeout(HANG_UP_S):
+            await connection.close()
+    except TimeoutError:
+        logger.debug("a connection did not end within %.0f s and was left to itself", HANG_UP_S)
 
 
 class PacketListener(Protocol):

@@ -20,7 +20,8 @@ from aiortc.rtp import (
 )
 
 from engine.clock import NS_PER_MS
-from streaming.serve.media.aiortc_doors import MediaSender, WallClock
+from streaming.serve.media import aiortc_doors
+from streaming.serve.media.aiortc_doors import MediaSender, WallClock, hang_up
 from streaming.serve.media.sources import Coded
 
 CODEC = RTCRtpCodecParameters("video/VP8", 90_000, payloadType=97)
@@ -174,3 +175,23 @@ def test_ntp_follows_the_monotonic_clock() -> None:
     wall = WallClock(5 * 10**9)
     assert abs(wall.ntp(5 * 10**9) - clock.current_ntp_time()) < 60 << 32
     assert wall.ntp(7 * 10**9) - wall.ntp(5 * 10**9) == 2 << 32
+
+
+def test_a_connection_that_never_ends_is_left_to_itself(monkeypatch) -> None:
+    class Stuck:
+        left = False
+
+        async def close(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left = True
+
+    monkeypatch.setattr(aiortc_doors, "HANG_UP_S", 0.02)
+    stuck = Stuck()
+
+    async def leave() -> None:
+        await asyncio.wait_for(hang_up(stuck), 5)
+
+    asyncio.run(leave())
+    assert stuck.left
