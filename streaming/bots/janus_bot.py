@@ -24,6 +24,8 @@ from streaming.serve.serve_errors import RequestError
 logger = logging.getLogger(__name__)
 
 PLUGIN: Final = "janus.plugin.videoroom"
+WORDS_S: Final = 1.0
+"""How long a server whose media has ended may take to say why."""
 _NO_SUCH_ROOM: Final = 426
 _UNAUTHORIZED: Final = 433
 _FULL: Final = 432
@@ -149,6 +151,8 @@ class JanusStay:
         tasks = [asyncio.ensure_future(part) for part in work]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Media may end a moment before the server says why, and whoever was put out is not to come back.
+            await asyncio.wait(tasks[:2], timeout=WORDS_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from streaming.bots import janus_bot
 from streaming.bots.bot_errors import JoinRefused, JoinUnavailable
 from streaming.bots.janus_bot import JanusAddress, JanusCall, JanusStay
+from streaming.bots.janus_protocol import News
 from streaming.bots.presence import Presence
 from streaming.serve.app import Server
 from streaming.serve.messages import NewSession
@@ -141,3 +144,30 @@ def test_a_server_that_is_not_there() -> None:
                 pass
 
     play(script)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_media_that_ends_before_the_server_says_why(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janus_bot, "WORDS_S", 5.0 if told else 0.02)
+
+    class Gone:
+        failure = None
+
+        async def until_ended(self) -> None:
+            await asyncio.Event().wait()
+
+        async def lost(self) -> None:
+            return
+
+    async def main() -> None:
+        gone: Any = Gone()
+        room: Any = None
+        stay = JanusStay(gone, gone, JanusAddress("ws://127.0.0.1:9", ROOM), room, None)
+        waiting = asyncio.create_task(stay.until_lost())
+        await asyncio.sleep(0.01)
+        if told:
+            stay._told(News("event", 1, {"leaving": "ok", "reason": "kicked"}, None))
+        with pytest.raises(JoinRefused if told else JoinUnavailable, match="put out" if told else "was lost"):
+            await waiting
+
+    asyncio.run(main())
