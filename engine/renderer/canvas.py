@@ -19,8 +19,8 @@ class Canvas(Protocol):
         """Put premultiplied RGBA (h, w, 4) in place of what the window showed of the person."""
         ...
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
-        """Say how much of each pixel (h, w) is the inside of the mouth, beside how much is not."""
+    def mark_mouth(self, window: Window, inner: F32) -> None:
+        """Say how much of each pixel (h, w) is the inside of the mouth."""
         ...
 
     def mark_eye(self, window: Window, opening: F32) -> None:
@@ -47,7 +47,7 @@ class OpaqueCanvas:
         """Compose the piece with the background."""
         over(picture, self._background[window], self.picture[window])
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+    def mark_mouth(self, window: Window, inner: F32) -> None:
         """Not wanted here."""
 
     def mark_eye(self, window: Window, opening: F32) -> None:
@@ -70,7 +70,7 @@ class PersonCanvas:
         """Keep the piece."""
         self.picture[window] = picture
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+    def mark_mouth(self, window: Window, inner: F32) -> None:
         """Not wanted here."""
 
     def mark_eye(self, window: Window, opening: F32) -> None:
@@ -99,9 +99,9 @@ class Layers:
         """Keep the piece."""
         self.person[window] = picture
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+    def mark_mouth(self, window: Window, inner: F32) -> None:
         """Keep the share of the inside."""
-        self.mouth[window] = inner / (inner + outer) * 255
+        self.mouth[window] = inner * 255
 
     def mark_eye(self, window: Window, opening: F32) -> None:
         """Keep the share of the eyeball."""
@@ -125,9 +125,9 @@ class MarkedCanvas:
         """Paint on the canvas below."""
         self._below.paint(window, picture)
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+    def mark_mouth(self, window: Window, inner: F32) -> None:
         """Keep the share of the inside."""
-        self.mouth[window] = inner / (inner + outer) * 255
+        self.mouth[window] = inner * 255
 
     def mark_eye(self, window: Window, opening: F32) -> None:
         """Keep the share of the eyeball."""

@@ -135,7 +135,11 @@ class _Jaw:
 
 
 class InnerMouth:
-    """Draws the inside of one avatar's mouth."""
+    """Draws the inside of one avatar's mouth.
+
+    Attributes:
+        softness: Of the portrait, see ``engine.renderer.softness``.
+    """
 
     def __init__(self, avatar: Avatar, layers: MouthLayers, lips: LipLine, unit_px: float) -> None:
         """Make the inner mouth of an avatar.
@@ -148,10 +152,10 @@ class InnerMouth:
         """
         self._avatar = avatar
         self._unit_px = unit_px
-        soft = softness(avatar)
-        self._blur_px = {name: float(np.interp(soft, (0, 1), SOFTNESS_PX)) for name in DRAWN}
+        self.softness = softness(avatar)
+        self._blur_px = {name: float(np.interp(self.softness, (0, 1), SOFTNESS_PX)) for name in DRAWN}
         # Where the jaw is, and how high its teeth come, is measured worst: in a soft picture they may be softer still.
-        self._blur_px["lower"] *= 1 + soft
+        self._blur_px["lower"] *= 1 + self.softness
         tones = find_tones(avatar)
         view = best_view(avatar, lips)
         own = find_own_mouth(view.picture.image, view.lips, view.unit_px, tones, partial(_light, view.unit_px))
@@ -162,9 +166,8 @@ class InnerMouth:
         self._seam_to = (template[62] + template[66]) / 2
         self._view, self._seen = view, self._jaw(_seen_motion(view.picture))
         self._corners = template[CORNERS[1]] - template[CORNERS[0]]
-        width = float(np.linalg.norm(self._corners))
-        self._width = width
-        self._scale = float(np.clip(width / layers.mouth_width, *WIDTH_RANGE))
+        self._width = float(np.linalg.norm(self._corners))
+        self._scale = float(np.clip(self._width / layers.mouth_width, *WIDTH_RANGE))
         self._seam_from = np.array(layers.seam)
         self._offset = _fit_error(avatar)
         self._cavity = self._cavity_of(own, tones)

@@ -15,6 +15,7 @@ F64 = NDArray[np.float64]
 UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 """Dense-mesh vertices of the inner lip lines, picture left to right."""
+_UPPER_OF_PAIRS, _LOWER_OF_PAIRS = map(list, zip(*INNER_LIP_PAIRS, strict=True))
 
 PARTED = 0.045
 """Inner-lip gap in fu above which a portrait counts as open-mouthed; lips that touch are measured up to 0.035."""
@@ -89,6 +90,11 @@ class LipLine:
         return result
 
 
+def opening_px(points: NDArray[np.floating[Any]]) -> float:
+    """Opening of the inner lips of landmarks (68, 2) px, mean of three heights."""
+    return float(np.linalg.norm(points[_LOWER_OF_PAIRS] - points[_UPPER_OF_PAIRS], axis=1).mean())
+
+
 def find_lip_line(avatar: Avatar, unit_px: float) -> LipLine:
     """Find the lip line of ``avatar``: from its mesh, and where the lips touch, drawn onto the dark seam between them.
 
@@ -107,8 +113,7 @@ def find_lip_line(avatar: Avatar, unit_px: float) -> LipLine:
         _edge(avatar.mesh[list(line), :2].astype(np.float64), centre, along, down, u)
         for line in (UPPER_INNER, LOWER_INNER)
     )
-    gap = float(np.mean([np.linalg.norm(points[a] - points[b]) for a, b in INNER_LIP_PAIRS]))
-    closed = gap < PARTED * unit_px
+    closed = opening_px(points) < PARTED * unit_px
     if closed:
         upper = lower = _dark_seam(avatar, centre, along, down, u, (upper + lower) / 2, SEARCH * unit_px)
     else:

@@ -150,9 +150,9 @@ class _SketchCanvas:
         patch[..., :4] = picture
         self._patches.append((window, patch))
 
-    def mark_mouth(self, window: Window, inner: F32, outer: F32) -> None:
+    def mark_mouth(self, window: Window, inner: F32) -> None:
         """Note it on the patch that was painted last, which is the same window."""
-        self._patches[-1][1][..., 4] = inner / (inner + outer) * 255
+        self._patches[-1][1][..., 4] = inner * 255
 
     def mark_eye(self, window: Window, opening: F32) -> None:
         """The same of an eye."""

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.mouth_tones import LUMA
 from engine.renderer.pixels import blur, convex_hull, fill
 from models.spec import IMAGE_SIZE
 
@@ -18,7 +19,7 @@ def softness(avatar: Avatar) -> float:
 
     A sharp picture has about as much detail of one pixel as of two; an enlarged one has less of the finer.
     """
-    grey = avatar.image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = avatar.image.astype(np.float32) @ LUMA.astype(np.float32)
     face = fill((IMAGE_SIZE, IMAGE_SIZE), convex_hull(avatar.source_points.astype(np.float32))) > 0.5
     pictures = [grey, blur(grey, 1.0), blur(grey, 2.0)]
     fine, coarse = (float(np.abs(a - b)[face].mean()) for a, b in itertools.pairwise(pictures))

@@ -22,15 +22,14 @@ from engine.renderer.geometry import COARSE_CELL, HeadMotion, fine_positions, no
 from engine.renderer.inner_mouth import InnerMouth
 from engine.renderer.inverse import C64, as_pairs, as_points
 from engine.renderer.lids import Eye
-from engine.renderer.lip_line import find_lip_line
+from engine.renderer.lip_line import find_lip_line, opening_px
 from engine.renderer.mouth_layers import MouthLayers, load_mouth_layers
 from engine.renderer.opening import UNDERSIDE_REACH, clinging, hollow, keep_within, underside
 from engine.renderer.pixels import CELL, F32, U8, affine, blend, double, extent, remap, shaded, soften, unpremultiply
 from engine.renderer.resampling import enlarged, half_sampled, lattice, sampled
 from engine.renderer.silhouette import Silhouette
-from engine.renderer.softness import softness
 from engine.rotation import rotation_matrix
-from models.spec import IMAGE_SIZE, INNER_LIP_PAIRS, INNER_LIPS, JAW, LANDMARKS, MOUTH, POSE_DIM
+from models.spec import IMAGE_SIZE, INNER_LIPS, JAW, LANDMARKS, MOUTH, POSE_DIM
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 LIP_EDGE_PX = (1.3, 2.6)
@@ -44,7 +43,6 @@ UNFOLDING = 0.01
 
 _EXACT = [*range(27, 36), *range(48, LANDMARKS)]
 """Nose and mouth."""
-_UPPER_INNER, _LOWER_INNER = map(list, zip(*INNER_LIP_PAIRS, strict=True))
 
 
 class WarpRenderer:
@@ -65,11 +63,11 @@ class WarpRenderer:
         self._head = HeadMotion(avatar)
         unit_px = self._head.unit_px
         self._lips = find_lip_line(avatar, unit_px)
-        edge_px = float(np.interp(softness(avatar), (0, 1), LIP_EDGE_PX))
+        self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), self._lips, unit_px)
+        edge_px = float(np.interp(self._inner.softness, (0, 1), LIP_EDGE_PX))
         self._per_edge = np.float32(1 / edge_px)
         # Beyond the edge of a lip that is parted lies what was behind it: the edge is softened into the lip.
         self._edge = np.float32(0.5 if self._lips.closed else 0.5 * LIP_EDGE_PX[0] / edge_px)
-        self._inner = InnerMouth(avatar, mouth or load_mouth_layers(), self._lips, unit_px)
         self._eyes = (Eye(avatar, unit_px, left=False), Eye(avatar, unit_px, left=True))
         self._unit_px = unit_px
 
@@ -93,7 +91,7 @@ class WarpRenderer:
             if not self._lips.closed:
                 self._edges_off = np.zeros_like(self._origin)
                 self._edges_off[INNER_LIPS] = (self._origin - avatar.source_points)[INNER_LIPS]
-                self._gap_px = _opening_px(avatar.source_points)
+                self._gap_px = opening_px(avatar.source_points)
         self._expression = Expression(avatar, self._lips, unit_px, None if at_rest else rest - self._origin)
         self._residual = avatar.source_points - self._origin
         along = self._lips.along / self._lips.half_width
@@ -200,7 +198,7 @@ class WarpRenderer:
         """
         displacement = points - self._origin
         if self._edges_off is not None:
-            opened = _opening_px(points) / self._gap_px
+            opened = opening_px(points) / self._gap_px
             displacement += self._edges_off * (opened if opened < 1 else max(2 - opened, 0.0))
         return displacement
 
@@ -258,7 +256,7 @@ class WarpRenderer:
             layers.append(remap(self._source, source * 2))
             heights.append(remap(height, source))
         under, over_lower = heights[0], -heights[1]
-        opening = _opening_px(points)
+        opening = opening_px(points)
         gap = under + over_lower
         seam = np.clip(under / np.maximum(gap, 1e-3), 0, 1)
         keep_within(window, points, under, over_lower)
@@ -283,11 +281,12 @@ class WarpRenderer:
             drawn[inner] = blend(drawn[inner], inside, outer_share, inner_share[inner])
             # Where lips cling together, the seam between them is stretched.
             clung = self._clung(upper, gap[inner], opening)
-            stretched = remap(self._source, (upper + seam[inner][..., None] * (lower - upper)) * 2)
-            drawn[inner] = blend(drawn[inner], stretched, 1 - clung, clung)
-            inner_share[inner] *= 1 - clung
+            if clung.any():
+                stretched = remap(self._source, (upper + seam[inner][..., None] * (lower - upper)) * 2)
+                drawn[inner] = blend(drawn[inner], stretched, 1 - clung, clung)
+                inner_share[inner] *= 1 - clung
         canvas.paint(window, drawn)
-        canvas.mark_mouth(window, inner_share, 1 - inner_share)
+        canvas.mark_mouth(window, inner_share)
 
     def _clung(self, source: F32, gap: F32, opening: float) -> F32:
         """How far lips ``opening`` px apart cling together, where they are ``gap`` (h, w) px apart."""
@@ -304,11 +303,6 @@ class WarpRenderer:
             across = affine(source[part], self._across)
             lost = underside(under[part] * -unit, across, opened)
             lip[part] = shaded(lip[part], lost, (0.0, 0.0, 0.0))
-
-
-def _opening_px(points: F32) -> float:
-    """Opening of the inner lips, mean of three heights."""
-    return float(np.linalg.norm(points[_LOWER_INNER] - points[_UPPER_INNER], axis=1).mean())
 
 
 def _checked(name: str, array: Floats, shape: tuple[int, ...]) -> F32:

@@ -16,8 +16,8 @@ RTP time means. Six places are taken over, four of them on single objects:
 - *The host's addresses* (``gather_loopback_too``), of the module aioice: without an address but loopback, as in a
   container without a network, it finds no candidate and no call can be made.
 
-And its hanging up is not waited for without a limit (``hang_up``): a part of a connection whose task was cancelled
-before it ran never says that it has ended.
+And its hanging up is not waited for without a limit (``hang_up``): it waits for every part of a connection to say that
+it has ended, which a part whose task was cancelled before it ran cannot do.
 """
 
 import asyncio
