@@ -81,7 +81,8 @@ def speak(text: str, voice: str = "en-us", *, rate_wpm: int = 175, pitch: int = 
         pitch_range: Width of the intonation, 0 (monotone)..99.
 
     Returns:
-        The utterance at 16 kHz. The same arguments give the same samples.
+        The utterance at 16 kHz. The same arguments give the same samples, as long as no other thread draws
+        from the C library's generator.
 
     Raises:
         MissingExtraError: espeak-ng is not installed.

@@ -96,7 +96,8 @@ def speak(
         f0_spread: Standard deviation of the fundamental as a share of its mean.
 
     Returns:
-        The utterance at 16 kHz. The same arguments give the same samples.
+        The utterance at 16 kHz. The same arguments give the same samples, as long as no other thread draws
+        from the C library's generator.
 
     Raises:
         MissingExtraError: flite is not installed.

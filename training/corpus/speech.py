@@ -48,6 +48,9 @@ class _Speaker:
 class SpeechSource:
     """Utterances by index: index i of seed s is the same speech on every call and in every process.
 
+    Breath and whisper are noise of the C library's generator, which all threads of a process share: another
+    thread that draws from it meanwhile changes that noise, though not the phones.
+
     Args:
         seed: Seed of the corpus.
 

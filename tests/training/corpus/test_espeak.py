@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, MienError
+from tests.training.corpus.alone import alone
 from tests.training.corpus.timing import SENTENCES, assert_tiles, closure_contrast_db
 from training.corpus import espeak
 from training.corpus.phones import PHONES, unknown_symbols
 from training.corpus.speech import ESPEAK_ACCENTS, ESPEAK_VARIANTS
+from training.corpus.utterance import Utterance
 from training.corpus.vocabulary import FOREIGN
 
 pytestmark = pytest.mark.skipif(not espeak.espeak_available(), reason="espeak-ng is not installed")
@@ -32,10 +34,15 @@ def test_stress_comes_with_the_vowels() -> None:
     assert all(p.stress == 0 for p in phones if p.symbol in ("B", "N", "sil"))
 
 
-def test_the_same_call_gives_the_same_samples_whatever_came_before() -> None:
+def _speak_thrice() -> list[Utterance]:
     first = espeak.speak(SENTENCES[0], "en-us+f3")
-    espeak.speak("Something else, quickly!", "de+m5", rate_wpm=260)
-    again = espeak.speak(SENTENCES[0], "en-us+f3")
+    other = espeak.speak("Something else, quickly!", "de+m5", rate_wpm=260)
+    return [first, other, espeak.speak(SENTENCES[0], "en-us+f3")]
+
+
+def test_the_same_call_gives_the_same_samples_whatever_came_before() -> None:
+    first, other, again = alone(_speak_thrice)
+    assert not np.array_equal(first.audio, other.audio)
     assert np.array_equal(first.audio, again.audio) and first.phones == again.phones
 
 

@@ -1,22 +1,27 @@
 import numpy as np
 import pytest
 
+from tests.training.corpus.alone import alone
 from tests.training.corpus.timing import assert_tiles
 from training.corpus.espeak import espeak_available
 from training.corpus.flite import flite_available
 from training.corpus.phones import unknown_symbols
 from training.corpus.speech import SpeechSource
+from training.corpus.utterance import Utterance
 
 pytestmark = pytest.mark.skipif(
     not (espeak_available() and flite_available()), reason="espeak-ng and flite are not both installed"
 )
 
 
+def _draw(indices: list[int]) -> dict[int, Utterance]:
+    source = SpeechSource(7)
+    return {index: source.utterance(index) for index in indices}
+
+
 def test_an_utterance_does_not_depend_on_what_was_drawn_before() -> None:
-    forward, backward = SpeechSource(7), SpeechSource(7)
-    drawn = {index: forward.utterance(index) for index in range(8)}
-    for index in reversed(range(8)):
-        again = backward.utterance(index)
+    drawn, backward = alone(_draw, list(range(8))), alone(_draw, list(reversed(range(8))))
+    for index, again in backward.items():
         assert np.array_equal(again.audio, drawn[index].audio)
         assert (again.phones, again.voice, again.text) == (
             drawn[index].phones,
