@@ -13,7 +13,7 @@ from benchmarks.quality.methods import folder
 from benchmarks.quality.obedience import LEAST_R, MOST_SHUT, Obeyed, measure_obedience
 from benchmarks.quality.reenact import pick_renderers, reenact_clips, reenact_json
 from benchmarks.quality.reenact_heads import reenact_heads
-from benchmarks.quality.reenact_report import notes, reenact_table
+from benchmarks.quality.reenact_report import notes, own_frames_table, reenact_table
 from benchmarks.recording import load_speech
 from engine.artefacts.bundle import load_bundle
 from engine.errors import ConfigError
@@ -66,6 +66,7 @@ def reenact(
             )
     for closed in (False, True):
         Console(width=_WIDTH).print(reenact_table(results, closed=closed))
+    Console(width=_WIDTH).print(own_frames_table(results))
     for sentence in [*skipped, *notes(results)]:
         print(f"mien: note: {sentence}", file=sys.stderr)
     if report is not None:

@@ -17,6 +17,7 @@ from benchmarks.lipsync import find_clips
 from benchmarks.quality import reenact_metrics as look
 from benchmarks.quality.framing import FramedClip, frame_clip
 from benchmarks.quality.methods import folder
+from benchmarks.quality.own_frames import OwnFrames, mean_own_figures
 from benchmarks.quality.picture_metrics import flicker
 from benchmarks.quality.reenact_judge import FIGURES, Figures, Tally, Truth, judge
 from benchmarks.quality.tps_renderer import TpsRenderer
@@ -35,6 +36,8 @@ from training.measured_drive import Drive, Driven, unit_px
 
 OPEN_FU: Final = PARTED
 """Measured inner-lip opening in outer-eye distances from which a frame counts as open; lips that touch give 0.035."""
+APART_S: Final = 0.4
+"""Seconds from which on another frame of a clip counts as another moment: mouths change within a tenth."""
 Mesh = NDArray[np.float32]
 MeasureMesh = Callable[[Picture], Mesh | None]
 """From a picture to its dense mesh (478, 3) px, None without a face; follows one clip."""
@@ -89,6 +92,7 @@ class Reenacted:
         lost: By renderer, judged frames in whose picture no face was found again; they take no part in LMD.
         opened: By renderer the figures of the open frames; None where no frame gives one.
         closed: Those of the closed frames.
+        own: For the open frames, what the person's own other frames give, see ``own_frames``.
     """
 
     name: str
@@ -98,6 +102,7 @@ class Reenacted:
     lost: dict[str, int]
     opened: dict[str, Figures]
     closed: dict[str, Figures]
+    own: dict[str, Figures]
 
 
 def pick_renderers(names: str, bundle: Bundle | None = None) -> dict[str, MakeRenderer]:
@@ -209,7 +214,8 @@ def reenact(
     moments = _moments(clip, every, make_measure, progress)
     kept = {int(at) // every * every for at in np.linspace(0, clip.pictures - 1, sheets + 2)[1:-1]} if sheets else set()
     place = folder(sheet_folder, clip.name) if sheet_folder is not None else None
-    done = judge_moments(clip.name, clip.avatar, moments, renderers, make_measure, place, kept)
+    apart = round(APART_S * clip.fps)
+    done = judge_moments(clip.name, clip.avatar, moments, renderers, make_measure, place, kept, apart)
     if not done.open_frames + done.closed_frames:
         raise InputError(f"No face is found in any picture of {clip.reference}; give a clip of a talking head.")
     return done
@@ -223,6 +229,7 @@ def judge_moments(
     make_measure: Callable[[], MeasureMesh] = face_mesher,
     sheets: Path | None = None,
     kept: Collection[int] = (),
+    apart: int = 1,
 ) -> Reenacted:
     """Draw every moment with every renderer and judge what comes out.
 
@@ -234,6 +241,7 @@ def judge_moments(
         make_measure: Gives a mesh function that has seen nothing yet.
         sheets: Folder for pictures of the truth beside what was drawn, if any are wanted.
         kept: Numbers of the frames of which to write one.
+        apart: Frames from which on another frame counts as another moment, see ``own_frames``.
 
     Raises:
         OutputError: A sheet cannot be written.
@@ -243,7 +251,7 @@ def judge_moments(
     tallies = {renderer: (Tally(), Tally()) for renderer in renderers}
     recent: dict[str, list[Picture]] = {renderer: [] for renderer in ("", *renderers)}
     counts, missing, pending = [0, 0], 0, (0, slice(0), slice(0))
-    lost = dict.fromkeys(renderers, 0)
+    lost, own = dict.fromkeys(renderers, 0), OwnFrames(apart)
     for moment in moments:
         if moment is None or not moment.follows:
             recent = {renderer: [] for renderer in recent}
@@ -252,6 +260,8 @@ def judge_moments(
             continue
         state = int(look.opening(moment.points, unit) < OPEN_FU)
         counts[state] += 1
+        if state == 0:
+            own.add(moment.index, moment.truth, moment.points, unit)
         driven, truth = moment.driven, Truth.of(moment.truth, moment.points, moment.measured)
         pictures = {key: one.render(driven.landmarks, driven.pose, driven.gaze) for key, one in drawn.items()}
         grey = {"": truth.grey, **{key: look.grey_of(picture) for key, picture in pictures.items()}}
@@ -271,7 +281,7 @@ def judge_moments(
         if sheets is not None and moment.index in kept:
             _write_sheet(sheets / f"{moment.index:05d}.png", [moment.truth, *pictures.values()])
     opened, closed = ({key: tally[state].figures() for key, tally in tallies.items()} for state in (0, 1))
-    return Reenacted(name, counts[0], counts[1], missing, lost, opened, closed)
+    return Reenacted(name, counts[0], counts[1], missing, lost, opened, closed, own.figures())
 
 
 def _moments(
@@ -312,6 +322,7 @@ def reenact_json(results: Sequence[Reenacted], skipped: Sequence[str], every: in
     return {
         "renderers": rounded(mean_figures([result.opened for result in results])),
         "closed": rounded(mean_figures([result.closed for result in results])),
+        "own_frames": rounded(mean_own_figures([result.own for result in results])),
         "clips": [
             {
                 "name": result.name,
@@ -321,6 +332,7 @@ def reenact_json(results: Sequence[Reenacted], skipped: Sequence[str], every: in
                 "lost_faces": result.lost,
                 "renderers": rounded(result.opened),
                 "closed": rounded(result.closed),
+                "own_frames": rounded(result.own),
             }
             for result in results
         ],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from benchmarks.quality.own_frames import OWN_FIGURES, TAKEN, mean_own_figures
 from benchmarks.quality.reenact import Reenacted, mean_figures
 from benchmarks.quality.reenact_judge import FIGURES, HIGHER, Figures
 
@@ -30,6 +31,21 @@ def reenact_table(results: Sequence[Reenacted], *, closed: bool) -> Table:
     return table
 
 
+def own_frames_table(results: Sequence[Reenacted]) -> Table:
+    """What the open mouths' L1 would be if drawn from the same person's frames at other moments."""
+    table = Table(title="The same mouths laid in from the person's own other frames", title_justify="left")
+    table.add_column("clip")
+    for key in OWN_FIGURES:
+        for name in TAKEN:
+            table.add_column(f"{' '.join(key.split('_'))}, {name}", justify="right")
+    rows = [(result.name, result.own) for result in results]
+    for clip, own in [*rows, ("mean", mean_own_figures([own for _, own in rows]))]:
+        if clip == "mean":
+            table.add_section()
+        table.add_row(clip, *[_number(own[name][key]) for key in OWN_FIGURES for name in TAKEN])
+    return table
+
+
 def notes(results: Sequence[Reenacted]) -> list[str]:
     """Sentences about faces that were not found."""
     said = []
@@ -45,4 +61,8 @@ def notes(results: Sequence[Reenacted]) -> list[str]:
 
 
 def _cells(figures: Figures) -> list[str]:
-    return ["-" if (value := figures[name]) is None else f"{value:.3f}" for name in FIGURES]
+    return [_number(figures[name]) for name in FIGURES]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

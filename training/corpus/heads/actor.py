@@ -14,6 +14,7 @@ from training.corpus.heads.base_head import TURNING
 from training.corpus.heads.expression import FaceInput, FaceRig
 from training.corpus.heads.gl_renderer import TRAITS, Part
 from training.corpus.heads.identity import Person, shape_person
+from training.corpus.heads.lip_margin import LipMargin
 from training.corpus.heads.looks import Look
 from training.corpus.heads.mask_classes import MaskClass
 from training.corpus.heads.render_mesh import RenderMesh
@@ -80,6 +81,7 @@ class Actor:
         teeth = studio.worn(look.teeth, "teeth").proxy
         self._neutral = seat_teeth(self._shape, base, teeth, person.teeth_show)
         self.rig = FaceRig(base, self._neutral, person, studio.targets)
+        self._margin = LipMargin(base, self.rig.frame.points(base.skin(self._neutral)), self.rig.template)
         self._detail: Any = self._gl.texture(pictures.skin_detail())
         self._moving: list[tuple[Worn, list[Part], str]] = []
         self._scales: dict[str, NDArray[np.float32]] = {}
@@ -117,10 +119,14 @@ class Actor:
             head: (6,), rotation vector in rad and translation in fu.
             torso: (6,), the same of the shoulders.
         """
-        points = self._form(face, gaze)
-        marks = self.rig.frame.points(self._studio.base.landmarks(points))
+        marks = self._marks(self._form(face, gaze))
         turned = marks @ rotation_matrix(head[:3]).astype(np.float32).T + head[3:].astype(np.float32)
         return Posed(turned.astype(np.float32), marks - self._template, neck_bones(head, torso))
+
+    def _marks(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Landmarks (68, 3) fu of base points (V, 3), the inner lips' where the lips end to an onlooker."""
+        frame, base = self.rig.frame, self._studio.base
+        return self._margin.place(frame.points(base.landmarks(points)), frame.points(base.skin(points)))
 
     def _form(self, face: FaceInput, gaze: NDArray[np.floating]) -> NDArray[np.float32]:
         points = self.rig.move(face)
@@ -317,7 +323,7 @@ class Actor:
                 traits[:, 0] = traits[:, 4] = share[fixed.gather]
                 self._gl.colour(part, traits)
         self._gl.colour(self._skin, self._traits)
-        self._template = frame.points(base.landmarks(self.rig.move(self._still)))
+        self._template = self._marks(self.rig.move(self._still))
 
 
 def lip_gap(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,6 +45,16 @@ def around(mask, pixel, reach=2):
     return set(mask[row - reach : row + reach + 1, column - reach : column + reach + 1].ravel())
 
 
+def test_the_inner_landmarks_lie_where_the_lips_are_seen_to_end(shot):
+    posed, view, mask, _ = shot
+    pixels = view.project(posed.landmarks)
+    for upper, lower in INNER_LIP_PAIRS:
+        for number, kind, last in ((upper, MaskClass.UPPER_LIP, np.max), (lower, MaskClass.LOWER_LIP, np.min)):
+            column, row = pixels[number].round().astype(int)
+            rows = np.flatnonzero(mask[row - 12 : row + 13, column] == kind) + row - 12
+            assert abs(last(rows) - pixels[number, 1]) < 1.6, number
+
+
 def test_landmarks_lie_on_what_they_name(shot):
     posed, view, mask, _ = shot
     pixels = view.project(posed.landmarks)
@@ -63,7 +73,8 @@ def test_landmarks_lie_on_what_they_name(shot):
 def test_the_open_mouth_shows_teeth_and_opens_as_asked(shot):
     posed, _, mask, _ = shot
     gaps = [posed.landmarks[low, 1] - posed.landmarks[up, 1] for up, low in INNER_LIP_PAIRS]
-    assert gaps == pytest.approx([0.3] * 3, abs=0.004)
+    # The rig opens the vertices of closed lips' margins; lips roll, and what is seen open is a little less.
+    assert gaps == pytest.approx([0.3] * 3, abs=0.025)
     assert (mask == MaskClass.TEETH).sum() > 30
 
 
