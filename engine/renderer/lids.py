@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.eyeball import LUMA, eye_layers
 from engine.renderer.geometry import ramp, smoothstep
-from engine.renderer.pixels import F32, U8, affine, blur, double, fill, join, opaque, planes, polylines, remap, rounded
+from engine.renderer.pixels import F32, U8, affine, join, opaque, planes, remap, rounded
 
 F64 = NDArray[np.float64]
 
@@ -36,13 +37,13 @@ SPARED_RIM = 0.010
 """Height in fu of the upper lid's rim that is left out where the lids meet."""
 SMOOTHED = 0.95
 """Share of smooth colour where an unfolding lid is stretched most: stretched texture would be streaks."""
-LID_LIGHT = 0.7
-"""Least brightness of an unfolded lid as a share of the skin's about the eye: what comes out of its fold is lit."""
-LASH_SHADE = (0.09, 0.15)
+LASH_SHADE = (0.12, 0.6)
 """What the lashes of a shut eye leave of the skin's brightness behind them, darkest and brightest."""
+LASHES_DARKER = 0.75
+"""That as a share of what the rim of the open eye shows: there skin is mixed with them."""
 LASH_TONE = (1.06, 0.98, 0.92)
 """And of red, green and blue in this: shade on skin is warm."""
-LASH_THICKNESS = (0.022, 0.050)
+LASH_THICKNESS = (0.016, 0.036)
 """How far in fu the lashes of a shut eye reach above the line where the lids meet, and how far they hang below it."""
 LASH_ENDS = (0.25, 0.4)
 """Share of the eye's width over which lashes grow thinner towards the corners, and their thickness there."""
@@ -51,19 +52,10 @@ SEAM = 0.08
 inside the eye, it would show a strip of it."""
 LASHES_FROM = 0.45
 """How far an eye is shut when its lashes begin to lie on the lower lid."""
-BROW_HEIGHT = 0.20
-"""Height in fu about a brow's landmarks that may be brow, and is no skin where it is darker than BROW_LUMA."""
-BROW_SOFT_PX = 1.0
-"""Blur of where the brow is."""
 BROW_STAYS = 0.25
 """How far skin has come down, as a share of the lid's edge, from which what was brow in it is drawn as skin."""
-BROW_LUMA, SKIN_PERCENTILE = 0.95, 70
-"""Of the brightness that is skin's about an eye: of what lies there, so many percent are darker."""
 STEPS = 4
 """Entries of a lid's table for a pixel along the eye."""
-LEAST_WHITE = 0.75
-"""Brightness of the white of an eye as a share of the skin's, at least: what is darker is a narrow eye's shade."""
-LUMA = np.array([0.3, 0.59, 0.11])
 WIDEST = 0.36
 """Height of a wide open eye as a share of its width: a narrowed one may be opened so far by either lid."""
 EDGE_PX = 1.3
@@ -81,6 +73,11 @@ BENDS = 0.1
 BEYOND_CORNERS = (0.13, 0.20)
 """Distance beyond a corner, as a share of the eye's width, from which the skin follows that line, and over which it
 comes to do so."""
+CLEANED_BEYOND = (0.28, 0.20)
+"""Distance beyond a corner, as a share of the eye's width, from which a shut eye's skin is drawn without the lashes of
+the open one, and over which it comes to be."""
+MARGIN, SHUT_MARGIN = 0.06, 0.11
+"""Width in fu of what is drawn beside the eye's corners, and beside those of one that shuts."""
 SHUT_FROM, SHUT_AT = 0.5, 0.88
 """A measured blink rarely brings the lid landmarks together: closing from the first to the second is drawn as closing
 from the first to shut."""
@@ -148,7 +145,7 @@ class Eye:
         middle = (self._upper + self._lower) / 2
         half = np.maximum(self._lower - self._upper, 0) / 2
         self._upper, self._lower = middle - half, middle + half
-        self._beyond = 0.15 * self._width
+        self._beyond = 0.3 * self._width
         table_u = np.arange(round((self._width + 2 * self._beyond) * STEPS) + 1) / STEPS - self._beyond
         rest = [np.interp(table_u, self._u, height) for height in (self._upper, self._lower)]
         share = table_u / self._width
@@ -157,7 +154,9 @@ class Eye:
         to_corner = np.minimum(share, 1 - share)
         inside = smoothstep((to_corner + 0.10) / 0.14)
         follows = smoothstep((to_corner + BEYOND_CORNERS[0]) / BEYOND_CORNERS[1])
+        cleaned = smoothstep((to_corner + CLEANED_BEYOND[0]) / CLEANED_BEYOND[1])
         self._table = np.stack([*rest, inside, settled, follows]).astype(np.float32)
+        self._cleaned = cleaned.astype(np.float32)
         thickness = LASH_ENDS[1] + (1 - LASH_ENDS[1]) * smoothstep((to_corner + 0.10) / LASH_ENDS[0])
         self._thinness = (1 / thickness).astype(np.float32)
         axes = np.stack([self._along, self._down])
@@ -169,9 +168,11 @@ class Eye:
         to_brow = float(upper.mean() - self._heights(self._brow.astype(np.float64)).mean())
         self._fold = float(np.clip(0.42 * to_brow, 0.5 * self._gap + 0.05 * unit_px, 0.16 * unit_px))
         self._iris = avatar.irises[1 if left else 0].astype(np.float64)
-        corner, self._ball, self._rim, self._skin, self._brow_share = self._eyeball(avatar)
+        ends = self._corner + self._u[:, None] * self._along
+        outline = [ends + self._upper[:, None] * self._down, (ends + self._lower[:, None] * self._down)[::-1]]
+        self._layers = eye_layers(avatar.image, np.concatenate(outline), self._iris, self._brow, unit_px)
         self.lash_shade = self._lash_shade(avatar)
-        self._corner_px = corner.astype(np.float32)
+        self._corner_px = self._layers.corner
 
     def _heights(self, pixels: F64) -> F64:
         """Distance below the line between the corners of ``pixels`` (N, 2)."""
@@ -203,61 +204,15 @@ class Eye:
         inner, outer = SHUT_ENDS[0] * depth, SHUT_ENDS[1] * depth + LEVELLED * slant
         return inner + (outer - inner) * outwards - (1 - BENDS) * lower
 
-    def _eyeball(self, avatar: Avatar) -> tuple[F64, U8, F32, U8, F32]:
-        """Make the layers of the eye, all with the same top left pixel, which comes first.
-
-        Returns:
-            That pixel (2,); doubled RGB of the clean eyeball, with white and iris complete; the ratio of the picture
-            to it; the skin around it without detail, RGBA; and how far each pixel is brow.
-        """
-        margin = round(0.14 * self._unit_px)
-        ends = self._corner + self._u[:, None] * self._along
-        outline = np.concatenate(
-            [ends + self._upper[:, None] * self._down, (ends + self._lower[:, None] * self._down)[::-1]]
-        )
-        low = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
-        high = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, avatar.image.shape[0])
-        image = avatar.image[low[1] : high[1], low[0] : high[0]].astype(np.float32)
-        shape = (image.shape[0], image.shape[1])
-        soft = blur(fill(shape, (outline - low).astype(np.float32)), 0.6)
-        deep = np.clip((blur(soft, 1.2) - 0.80) / 0.17, 0, 1)
-        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-        radius = np.hypot(x + low[0] - self._iris[0], y + low[1] - self._iris[1]) / self._iris[2]
-        white = (deep > 0.9).astype(np.float32) * (radius > 1.15)
-        if white.sum() < 6:
-            white = deep if deep.sum() >= 6 else np.ones_like(deep)
-        ball = _whitened(_spread(image, white), _mean(image, white), _mean(image, 1 - soft))
-        rings = np.linspace(0, 1.3, 14)
-        profile = np.array([_mean(image, deep * np.exp(-(((radius - ring) / 0.08) ** 2))) for ring in rings])
-        iris = np.stack([np.interp(radius, rings, profile[:, c]) for c in range(3)], -1)
-        cover = np.clip((1.12 - radius) / 0.2, 0, 1)[..., None]
-        ball = ball * (1 - cover) + iris * cover
-        ball = image * deep[..., None] + ball * (1 - deep[..., None])
-        ball = np.clip(np.rint(ball), 0, 255)
-        # What the picture has beyond the clean eyeball - shadow of the lid, roots of the lashes - stays where it is
-        # when the eye turns.
-        shown = np.clip(blur(soft, 1.0) / 0.10, 0, 1)[..., None]
-        rim = np.where(shown > 0, 1 + ((image + 1) / (ball + 1) - 1) * shown, 1.0)
-        around = 1 - np.clip(blur(soft, 2.0) * 8, 0, 1)
-        brow = np.zeros(shape, np.uint8)
-        polylines(brow, [(self._brow - low.astype(np.float32), False)], max(round(BROW_HEIGHT * self._unit_px), 1))
-        luma = blur(image @ LUMA, 1.0)
-        skin_luma = max(float(np.percentile(luma, SKIN_PERCENTILE)), 1.0)
-        dark = ramp((BROW_LUMA - luma / skin_luma) / 0.08) * (brow > 0)
-        skin = blur(_spread(image, around * (1 - dark)), 0.035 * self._unit_px)
-        skin *= np.maximum(LID_LIGHT * skin_luma / np.maximum(skin @ LUMA, 1), 1)[..., None]
-        smooth = opaque(np.clip(np.rint(skin), 0, 255).astype(np.uint8))
-        share = blur((dark * around).astype(np.float32), BROW_SOFT_PX)
-        return low.astype(np.float64), double(ball.astype(np.uint8)), rim.astype(np.float32), smooth, share
-
     def _lash_shade(self, avatar: Avatar) -> tuple[float, float, float]:
         """As the upper lid's rim shows its lashes: its darker pixels against the skin beside the eye."""
         rim = self._corner + self._u[:, None] * self._along + self._upper[:, None] * self._down
         place = np.clip(np.rint(rim), 1, avatar.image.shape[0] - 2).astype(int)
         seen = np.concatenate([avatar.image[place[:, 1] + row, place[:, 0]] for row in (-1, 0, 1)]).astype(np.float64)
         luma = np.sort(seen @ LUMA)
-        skin = float((self._skin[..., :3] @ LUMA).mean())
-        left = float(np.clip(luma[: max(len(luma) // 4, 1)].mean() / max(skin, 1.0), *LASH_SHADE))
+        skin = float((self._layers.skin[..., :3] @ LUMA).mean())
+        seen_left = luma[: max(len(luma) // 4, 1)].mean() / max(skin, 1.0)
+        left = float(np.clip(LASHES_DARKER * seen_left, *LASH_SHADE))
         red, green, blue = (left * tone for tone in LASH_TONE)
         return red, green, blue
 
@@ -282,8 +237,8 @@ class Eye:
         u, v = planes(affine(source, self._axes))
         index = (u * STEPS + (self._beyond * STEPS + 0.5)).astype(np.intp)
         profile = self._profile(motion)
-        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam = (
-            line.take(index, mode="clip") for line in profile
+        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam, fades = (
+            line.take(index, mode="clip") for line in (*profile, self._fades(motion))
         )
         below, over = v - upper_now, lower_now - v
         resting = smoothstep((below + LASHES * self._unit_px) * upper_reach)
@@ -294,12 +249,18 @@ class Eye:
         if closing > 0:
             # A brow that is close to the eye is not drawn out over the lid.
             drawn_out = np.minimum(-rests * (closing / BROW_STAYS), 1)
-            stretched = np.maximum(stretched, remap(self._brow_share, skin - self._corner_px) * drawn_out)
+            stretched = np.maximum(stretched, remap(self._layers.brow, skin - self._corner_px) * drawn_out)
         above = seam - v
+        stretched = stretched * fades
+        lower = source + self._downwards(sink * (1 - smoothstep(over * lower_reach)))
         lashes, beside = self._along_seam(above, index, motion.shut)
+        if beside is not None:
+            shown_skin = np.where((above > 0)[..., None], skin, lower)
+            old_lashes = remap(self._layers.lashes, shown_skin - self._corner_px)
+            beside = np.maximum(beside, old_lashes * (fades * motion.shut**4))
         return Lids(
             upper=skin,
-            lower=source + self._downwards(sink * (1 - smoothstep(over * lower_reach))),
+            lower=lower,
             unfolded=cast(F32, stretched),
             upper_share=_edge(above),
             opening=_edge(below) * _edge(over) * shown,
@@ -307,6 +268,12 @@ class Eye:
             lashes=lashes,
             seam=beside,
         )
+
+    def _fades(self, motion: LidMotion) -> F32:
+        """How far a line across the eye is drawn smooth, (K,): beyond the corners the picture goes on as it is."""
+        follows = self._table[4]
+        shut = max(motion.shut - LASHES_FROM, 0.0) / (1 - LASHES_FROM)
+        return cast(F32, follows + (self._cleaned - follows) * np.float32(min(2 * shut, 1.0)))
 
     def _along_seam(self, above: F32, index: NDArray[np.intp], shut: float) -> tuple[F32, F32] | tuple[None, None]:
         """Lashes along the line where the lids meet, and what lies close to it, none while the eye is open.
@@ -363,12 +330,12 @@ class Eye:
             seam,
         )
 
-    def reach(self, motion: LidMotion) -> tuple[float, float]:
-        """How far in px above the eye's landmarks and below them its lids can move the skin."""
+    def reach(self, motion: LidMotion) -> tuple[float, float, float]:
+        """How far in px above the eye's landmarks, below and beside them its lids can change the skin."""
         unit, fold = self._unit_px, self._fold
         above = fold + (max(motion.upper, 0.0) + 0.3) * self._gap + 0.02 * unit
         below = 0.5 * fold + (max(motion.lower, 0.0) + 0.3) * self._gap + (0.02 + 2 * COVERED_RIM * motion.shut) * unit
-        return above, below
+        return above, below, (SHUT_MARGIN if motion.shut > LASHES_FROM else MARGIN) * unit
 
     def _downwards(self, shift: F32) -> F32:
         """Shift (h, w) px away from the brow as (h, w, 2) px in the picture."""
@@ -376,7 +343,7 @@ class Eye:
 
     def smooth_skin(self, where: F32) -> U8:
         """The skin around the eye without detail, uint8 (h, w, 4) RGBA, at ``where`` (h, w, 2) px of the source."""
-        return remap(self._skin, where - self._corner_px)
+        return remap(self._layers.skin, where - self._corner_px)
 
     def look(self, source: F32, gaze: NDArray[np.floating[Any]], below: F32, motion: LidMotion) -> U8:
         """The eyeball's picture.
@@ -402,10 +369,10 @@ class Eye:
         carried = smoothstep(away * (1 / (1.3 * radius)) - 1.1 / 1.3) - 1
         here = source - self._corner_px
         where = here + join(carried * shift_x, carried * shift_y)
-        rim = remap(self._rim, here)
+        rim = remap(self._layers.rim, here)
         # Bright skin at the edge of the opening must not be carried onto white that has come there.
         rim -= min(1.0, far / 1.5) * np.maximum(rim - 1.1, 0)
-        picture = (remap(self._ball, where * 2) + np.float32(1)) * rim - 1
+        picture = (remap(self._layers.ball, where * 2) + np.float32(1)) * rim - 1
         if motion.upper > 0:
             depth = np.maximum(below, 0) * (-1 / (0.04 * self._unit_px))
             picture *= (1 - (0.34 * motion.upper) * np.exp(depth))[..., None]
@@ -415,30 +382,3 @@ class Eye:
 def _edge(inside: F32) -> F32:
     """How far a pixel is seen that lies ``inside`` px beyond an edge."""
     return ramp(inside * (1 / EDGE_PX) + 0.5)
-
-
-def _mean(image: F32, weight: NDArray[np.floating[Any]]) -> F64:
-    """Weighted mean colour (3,); an even mean where nothing has weight."""
-    total = float(weight.sum())
-    if total < 1e-3:
-        return cast(F64, image.reshape(-1, 3).mean(0).astype(np.float64))
-    return cast(F64, ((image * weight[..., None]).reshape(-1, 3).sum(0) / total).astype(np.float64))
-
-
-def _whitened(ball: F32, white: F64, skin: F64) -> F32:
-    """``ball`` (h, w, 3) with a likely white where a narrow eye shows none; ``skin`` (3,) is around it."""
-    white_luma, skin_luma = float(white @ LUMA), float(skin @ LUMA)
-    missing = min(max(1 - white_luma / (LEAST_WHITE * skin_luma + 1e-3), 0.0) * 3, 1.0)
-    likely = LEAST_WHITE * (skin_luma + skin) / 2
-    return cast(F32, (ball + (likely - ball) * missing).astype(np.float32))
-
-
-def _spread(image: F32, weight: NDArray[np.floating[Any]]) -> F32:
-    """Fill an image outwards from where ``weight`` is, finest scale first."""
-    result = np.broadcast_to(_mean(image, weight), image.shape).astype(np.float32)
-    for sigma in (8.0, 3.0, 1.2):
-        near = blur(weight.astype(np.float32), sigma)
-        colour = blur(image * weight[..., None].astype(np.float32), sigma) / np.maximum(near, 1e-5)[..., None]
-        trust = np.clip(near * 12, 0, 1)[..., None]
-        result = colour * trust + result * (1 - trust)
-    return result

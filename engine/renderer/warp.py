@@ -223,10 +223,9 @@ class WarpRenderer:
 
     def _draw_eye(self, canvas: Canvas, positions: C64, eye: Eye, points: F32, displacement: F32, gaze: F32) -> None:
         """Paint over one eye with its lids and its gaze."""
-        unit = self._unit_px
         motion = eye.motion(displacement)
-        above, below = eye.reach(motion)
-        window = _window(points[eye.landmarks], (0.06 * unit, above), (0.06 * unit, below), CELL)
+        above, below, beside = eye.reach(motion)
+        window = _window(points[eye.landmarks], (beside, above), (beside, below), CELL)
         source = enlarged(positions[lattice(window)])
         lids = eye.slide(source, motion)
         drawn = remap(self._source, lids.upper * 2)

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.renderer.lids import LID_LIGHT, LUMA, WIDEST, Eye, LidMotion
+from engine.renderer.eyeball import LID_LIGHT, LUMA
+from engine.renderer.lids import WIDEST, Eye, LidMotion
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +59,16 @@ def test_a_nearly_closed_eye_is_shut(person, eye, closing, drawn):
 @pytest.mark.parametrize("upper", [0.0, 0.5, 1.0])
 def test_the_skin_moves_no_further_than_its_reach(person, eye, upper):
     motion = LidMotion(upper, 0.1 * upper)
-    above, below = eye.reach(motion)
+    above, below, beside = eye.reach(motion)
     gap = float((person.source_points[[40, 41], 1] - person.source_points[[38, 37], 1]).mean())
     top, bottom = person.source_points[37, 1] + upper * gap - above, person.source_points[41, 1] + below
     source = window(person)
     lids = eye.slide(source, motion)
     assert (np.abs(lids.upper - source).max(-1) * (source[..., 1] < top)).max() < 0.3
     assert (np.abs(lids.lower - source).max(-1) * (source[..., 1] > bottom)).max() < 0.3
+    left, right = person.source_points[[36, 39], 0]
+    far = (source[..., 0] < left - beside) | (source[..., 0] > right + beside)
+    assert (lids.unfolded * far).max() < 0.1 and (lids.seam is None or (lids.seam * far).max() < 0.02)
 
 
 def test_an_eye_that_moves_with_the_head_does_not_close(eye):
@@ -121,8 +125,8 @@ def test_no_brow_is_pulled_down_into_the_lids_skin(person):
     image = person.image.copy()
     for x, y in person.source_points[17:22].astype(int):
         image[y - 5 : y + 6, x - 10 : x + 11] = 20
-    skin = Eye(replace(person, image=image), 120.0, left=False)._skin[..., :3].astype(int)
-    plain = Eye(person, 120.0, left=False)._skin[..., :3].astype(int)
+    skin = Eye(replace(person, image=image), 120.0, left=False)._layers.skin[..., :3].astype(int)
+    plain = Eye(person, 120.0, left=False)._layers.skin[..., :3].astype(int)
     assert np.abs(skin - plain).max() < 45
 
 
@@ -185,3 +189,36 @@ def test_a_lid_that_unfolds_is_not_as_dark_as_its_fold(person):
     where = np.array([[[(left + right) / 2, top - 6]]], np.float32)
     skin = float(np.percentile(person.image[top - 20 : top + 30, left - 10 : right + 11] @ LUMA, 70))
     assert float(eye.smooth_skin(where)[0, 0, :3] @ LUMA) > 0.8 * LID_LIGHT * skin
+
+
+def test_the_dark_corner_of_an_open_eye_is_gone_from_a_shut_one(person):
+    image = person.image.copy()
+    corner = person.source_points[36].astype(int)
+    # Lashes and shade beside the outer corner, above where shut lids meet.
+    dark = (slice(corner[1] - 4, corner[1] + 1), slice(corner[0] - 6, corner[0] - 2))
+    image[dark] = 20
+    made_up = Eye(replace(person, image=image), 120.0, left=False)
+    source = window(person)
+    low = source[0, 0]
+    there = tuple(slice(int(a.start - o), int(a.stop - o)) for a, o in zip(dark, low[::-1], strict=True))
+    seam = made_up.slide(source, LidMotion(1.2, -0.2)).seam
+    bare = Eye(person, 120.0, left=False).slide(source, LidMotion(1.2, -0.2)).seam
+    assert seam is not None and seam[there].mean() > 0.35 > 2 * bare[there].mean()
+    x, y = np.rint(source).astype(int).transpose(2, 0, 1)
+    smooth, skin = made_up.smooth_skin(source)[there], person.image[y, x][there]
+    assert np.abs(smooth[..., :3].astype(float) - skin).mean() < 40, "it becomes skin"
+    # While the eye is open its corner is as the picture has it.
+    assert made_up.slide(source, LidMotion(0.2, 0.0)).seam is None
+
+
+def test_lashes_of_a_shut_eye_are_as_dark_as_those_of_the_open_one(person):
+    shades = []
+    for grey in (15, 90, 200):
+        image = person.image.copy()
+        left, right = person.source_points[[36, 39], 0].astype(int)
+        eye = Eye(person, 120.0, left=False)
+        for x in range(left, right + 1):
+            y = round(float(eye._corner[1] + np.interp(x - left, eye._u, eye._upper)))
+            image[y - 2 : y + 3, x] = grey
+        shades.append(Eye(replace(person, image=image), 120.0, left=False).lash_shade[1])
+    assert shades[0] < shades[1] < shades[2] and shades[0] < 0.2 and shades[2] > 0.5
