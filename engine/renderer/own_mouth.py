@@ -50,6 +50,8 @@ VALLEY, VALLEY_SHARE = 8, 2.5
 AT_LIP = 0.3
 """How much tooth it counts for that the parting runs along a lip: teeth of one jaw then fill the opening."""
 _EVEN_MEAN = np.full(2 * VALLEY + 1, 1 / (2 * VALLEY + 1))
+HIDDEN_EVEN = 0.5
+"""How even teeth are where the picture's lips hide them: blank they are no teeth, and all lines they are a comb."""
 TOOTH_HEIGHT, GUM_EDGE = 0.125, 0.03
 """Distance in fu from the biting edge at which gum begins behind the lips, and over which it does."""
 UPPER_FIRST = 0.75
@@ -155,10 +157,10 @@ class OwnMouth:
         column = ((u - lips.u[0]) / (lips.u[1] - lips.u[0])).astype(np.float32)
         where = join(column, ((held - upper) / gap * (ROWS - 1)).astype(np.float32))
         pure, share = remap(self._share, where), remap(self._teeth[name], where)
-        # What the lips hide is even: a gap between two teeth does not go on up into the gum.
+        # What the lips hide goes on as the last that is seen, but more even.
         hidden = smoothstep((low - v if name == "upper" else v - high) / self._clean).astype(np.float32)
         even = remap(self._even[name], join(column, np.zeros_like(column)))
-        colour += (even[..., :3] - colour) * (1 - pure * (1 - hidden))[..., None]
+        colour += (even[..., :3] - colour) * (1 - pure * (1 - HIDDEN_EVEN * hidden))[..., None]
         share += (even[..., 3] - share) * hidden
         behind = (self.edges[name] - v if name == "upper" else v - self.edges[name]) / self._unit_px
         colour += (self._gum - colour) * smoothstep((behind - TOOTH_HEIGHT) / GUM_EDGE).astype(np.float32)[..., None]

@@ -63,9 +63,23 @@ def test_teeth_go_on_behind_the_lip(make_person):
     top = avatar.source_points[62]
     pixels = (top + np.array([[[0, 4], [0, -6], [0, 22]]])).astype(np.float32)
     colour, share, known = own.sample("upper", pixels)
-    assert colour[0, :2] == pytest.approx(np.array([TOOTH] * 2), abs=12)
+    assert colour[0, :2] == pytest.approx(np.array([TOOTH] * 2), abs=20)
     assert share[0] == pytest.approx([1, 1, 0], abs=0.1)
     assert known[0, 2] == pytest.approx(1)
+
+
+def test_gaps_between_teeth_go_on_behind_the_lip_but_fainter(make_person):
+    avatar = with_mouth(make_person(gap=0.25))
+    x, y = np.rint(avatar.source_points[62]).astype(int)
+    avatar.image[y : y + UPPER_PX, x - 1 : x + 2] = 150
+    own, across = look(avatar), np.arange(-12, 13)
+    depths = []
+    for down in (5, -6):
+        pixels = np.array([x, y]) + np.stack([across, np.full_like(across, down)], -1)[None]
+        line = own.sample("upper", pixels.astype(np.float32))[0][0, :, 1]
+        depths.append(float(line[[0, 1, 23, 24]].mean() - line[12]))
+    # Where nothing of it went on, it would be less than a tenth.
+    assert depths[0] > 30 and 0.15 * depths[0] < depths[1] < 0.75 * depths[0]
 
 
 def test_a_portrait_with_teeth_is_drawn_again(make_person):
