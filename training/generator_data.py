@@ -40,7 +40,7 @@ from engine.portrait.build import COLOUR_MARGIN_PX, PLATE_MARGIN_PX
 from engine.portrait.face_landmarks import FaceTracker
 from engine.portrait.face_mesh import LEFT_IRIS, RIGHT_IRIS, ibug68
 from engine.portrait.inpaint import push_pull
-from engine.portrait.lips import seal_lips
+from engine.portrait.lips import settle_lips
 from engine.portrait.matting import foreground_colours
 from engine.renderer.geometry import at_depth
 from engine.renderer.network_input import face_window, network_input, source_input, whole_frame
@@ -178,7 +178,7 @@ def avatar_of_frame(shard: PersonShard, frame: int, tracker: FaceTracker) -> Ava
     faces = tracker.detect_all(picture)
     if not faces:
         return None
-    mesh = seal_lips(picture, np.asarray(faces[0].mesh, np.float32))
+    mesh = settle_lips(picture, np.asarray(faces[0].mesh, np.float32))
     points = np.ascontiguousarray(ibug68(mesh)[:, :2], np.float32)
     head = rigid(labels["pose"][frame])
     camera = (labels["camera"].astype(np.float64) @ head).astype(np.float32)

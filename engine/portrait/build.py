@@ -18,7 +18,7 @@ from engine.portrait.face_landmarks import Face, FaceTracker
 from engine.portrait.face_mesh import LEFT_IRIS, RIGHT_IRIS, ibug68
 from engine.portrait.geometry import eye_opening, fit_head
 from engine.portrait.inpaint import fill
-from engine.portrait.lips import seal_lips
+from engine.portrait.lips import settle_lips
 from engine.portrait.matte import PersonSegmenter, make_matte, tidy
 from engine.portrait.matting import foreground_colours
 from engine.portrait.photo import load_photo
@@ -72,7 +72,7 @@ def build_avatar(
     crop = plan_crop(face, width, height)
     covered = crop.covered(width, height)
     picture = fill(crop.picture(rgb), covered)
-    mesh = seal_lips(picture, crop.points(face.mesh))
+    mesh = settle_lips(picture, crop.points(face.mesh))
     head = fit_head(mesh)
     if alpha is None:
         person = (segmenter or PersonSegmenter()).segment(picture)

@@ -5,8 +5,8 @@
     68 points -> dense mesh (follows them) -> irises
                                            -> depth, camera, template at rest (``fit_head``)
 
-Picture, matte and plate stay: they come from the picture's colours. Lips lie where they were put; ``seal_lips``, which
-doubts what a network measured, is not asked.
+Picture, matte and plate stay: they come from the picture's colours. Lips lie where they were put;
+``settle_lips``, which doubts what a network measured, is not asked.
 """
 
 import dataclasses

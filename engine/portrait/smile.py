@@ -18,7 +18,7 @@ from engine.portrait.crop import plan_crop
 from engine.portrait.face_landmarks import FaceTracker
 from engine.portrait.face_mesh import ibug68
 from engine.portrait.geometry import fit_head
-from engine.portrait.lips import seal_lips
+from engine.portrait.lips import settle_lips
 from engine.portrait.photo import load_photo
 from engine.renderer.mouth_tones import find_tones
 from engine.renderer.own_mouth import best_view, teeth_in
@@ -66,7 +66,7 @@ def _measure(rgb: NDArray[np.uint8], tracker: FaceTracker) -> MouthPicture:
     height, width = rgb.shape[:2]
     crop = plan_crop(face, width, height)
     picture = crop.picture(rgb)
-    mesh = seal_lips(picture, crop.points(face.mesh))
+    mesh = settle_lips(picture, crop.points(face.mesh))
     head = fit_head(mesh)
     turn = max(abs(head.yaw_deg), abs(head.pitch_deg))
     if turn > MAX_TURN_DEG:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.portrait.inpaint import fill, membrane, push_pull
-from engine.portrait.lips import LOWER_INNER, UPPER_INNER, seal_lips
+from engine.portrait.lips import INNER_CORNERS, LOWER_INNER, UPPER_INNER, part_lips, seal_lips
 from engine.portrait.matte import one_piece, tidy
 from engine.portrait.matting import GuidedFilter, foreground_colours, solve_alpha
 
@@ -157,3 +157,42 @@ def test_touching_lips_are_sealed_on_their_seam() -> None:
 def test_a_dark_mouth_and_teeth_stay_open(between: tuple[int, int, int]) -> None:
     picture, mesh = lips(between)
     assert seal_lips(picture, mesh) is mesh
+
+
+def narrow_row(colour: tuple[int, int, int], top: int = 59, bottom: int = 63) -> tuple[np.ndarray, np.ndarray]:
+    """A drawn mouth with a row of ``colour`` from ``top`` to ``bottom``; the mesh holds its lips for closed at 60."""
+    picture, mesh = lips((190, 90, 90))
+    picture[60, 30:98] = (190, 90, 90)
+    picture[top:bottom, 44:84] = colour
+    for line in (UPPER_INNER, LOWER_INNER):
+        mesh[list(line), 1] = 60
+    mesh[list(INNER_CORNERS), :2] = [(36, 60), (92, 60)]
+    return picture, mesh
+
+
+def test_lips_are_parted_by_the_teeth_that_are_seen() -> None:
+    picture, mesh = narrow_row((225, 220, 205))
+    parted = part_lips(picture, mesh)
+    assert mesh[13, 1] == mesh[14, 1] == 60
+    # The row's own edges, and what a renderer needs to take the lips for parted.
+    assert 56 < parted[13, 1] < 59.5 and 62 < parted[14, 1] < 65
+    assert parted[14, 1] - parted[13, 1] > 0.045 * 120
+    assert (np.diff(parted[list(LOWER_INNER)[:5], 1]) > 0).all(), "the gap narrows towards the corners"
+    other = np.setdiff1d(np.arange(478), [*UPPER_INNER, *LOWER_INNER])
+    assert np.array_equal(parted[other], mesh[other])
+
+
+@pytest.mark.parametrize(
+    ("colour", "top", "bottom"),
+    [((60, 20, 20), 59, 63), ((190, 90, 90), 59, 63), ((240, 215, 210), 68, 70), ((190, 150, 145), 55, 56)],
+    ids=["dark", "lip", "gloss of the lower lip", "gloss of the upper lip"],
+)
+def test_what_is_no_row_of_teeth_parts_no_lips(colour: tuple[int, int, int], top: int, bottom: int) -> None:
+    picture, mesh = narrow_row(colour, top, bottom)
+    assert part_lips(picture, mesh) is mesh
+
+
+def test_lips_that_the_mesh_holds_for_parted_are_left_to_it() -> None:
+    picture, mesh = narrow_row((225, 220, 205))
+    mesh[list(LOWER_INNER), 1] = 66
+    assert part_lips(picture, mesh) is mesh
