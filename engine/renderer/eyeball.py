@@ -11,8 +11,10 @@ from engine.renderer.pixels import F32, U8, blur, double, fill, opaque, polyline
 
 F64 = NDArray[np.float64]
 
-LID_LIGHT = 0.7
+LID_LIGHT = 0.78
 """Least brightness of an unfolded lid as a share of the skin's about the eye: what comes out of its fold is lit."""
+LID_HUE = 0.5
+"""Share of the hue of the skin about the eye that an unfolded lid takes: brightened shade and make-up are too red."""
 BROW_HEIGHT = 0.20
 """Height in fu about a brow's landmarks that may be brow, and is no skin where it is darker than BROW_LUMA."""
 SOFT_PX = 1.0
@@ -79,8 +81,12 @@ def eye_layers(picture: U8, outline: F64, iris: F64, brow_line: F32, unit_px: fl
     dark = ramp((BROW_LUMA - luma / skin_luma) / 0.08) * brow
     ring = blur(_along(soft, edge, 2 * LASH_REACH * unit_px, closed=True), LASH_FADE * unit_px)
     lashes = ramp((LASH_LUMA - luma / skin_luma) / LASH_RAMP) * ring
-    skin = blur(_spread(image, around * (1 - dark) * (1 - lashes)), 0.035 * unit_px)
+    bare = around * (1 - dark) * (1 - lashes)
+    skin = blur(_spread(image, bare), 0.035 * unit_px)
     skin *= np.maximum(LID_LIGHT * skin_luma / np.maximum(skin @ LUMA, 1), 1)[..., None]
+    lit = _mean(image, bare * (luma > LID_LIGHT * skin_luma))
+    plain = (skin @ LUMA)[..., None] * (lit / max(float(lit @ LUMA), 1.0))
+    skin += np.float32(LID_HUE) * (plain - skin)
     return EyeLayers(
         corner=corner,
         ball=double(ball.astype(np.uint8)),
