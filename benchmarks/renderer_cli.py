@@ -106,11 +106,11 @@ def obedience_table(results: list[Obeyed]) -> Table:
     table = Table(title=f"Commanded and drawn: r at least {LEAST_R}, shut under {MOST_SHUT}", title_justify="left")
     for column in ("portrait", "renderer", "frames", "lost"):
         table.add_column(column)
-    for column in ("lips r", "gain", "eyes shut / open"):
+    for column in ("lips r", "gain", "eyes shut / open", "across"):
         table.add_column(column, justify="right")
     table.add_column("holds")
     for one in results:
-        numbers = ["-" if value is None else f"{value:.3f}" for value in (one.r, one.gain, one.shut)]
+        numbers = ["-" if value is None else f"{value:.3f}" for value in (one.r, one.gain, one.shut, one.shut_across)]
         table.add_row(one.name, one.renderer, str(one.frames), str(one.lost), *numbers, "yes" if one.holds else "no")
     return table
 

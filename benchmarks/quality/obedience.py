@@ -52,6 +52,7 @@ class Obeyed:
         r: Correlation of the measured with the commanded opening; None where nothing was commanded or found.
         gain: Measured opening for a commanded one, least squares.
         shut: Aspect ratio of the shut eyes over that of the open ones, the larger of both eyes; None without a face.
+        shut_across: The same of heights square to the line between the corners alone: what of ``shut`` is lid.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Obeyed:
     r: float | None
     gain: float | None
     shut: float | None
+    shut_across: float | None
 
     @property
     def holds(self) -> bool:
@@ -185,10 +187,14 @@ def _measure(
         asked.append(commanded_opening(face))
         found.append(measured_opening(np.asarray(ibug68(mesh)[:, :2], np.float64)))
     pictures = [_draw(renderer, shaped(bundle, avatar, closure)) for closure in (0.0, 1.0)]
-    ratios = [_aspects(make_measure()(picture)) for picture in pictures]
-    shut = None if ratios[0] is None or ratios[1] is None else float((ratios[1] / ratios[0]).max())
+    seen = [make_measure()(picture) for picture in pictures]
+    points = [np.asarray(ibug68(mesh)[:, :2], np.float64) for mesh in seen if mesh is not None]
+    whole, across = (
+        float((ratio(points[1]) / ratio(points[0])).max()) if len(points) == len(seen) else None
+        for ratio in (eye_aspects, eye_heights)
+    )
     r, gain = _fit(np.array(asked), np.array(found))
-    return Obeyed(avatar.name, name, len(found), lost, r, gain, shut)
+    return Obeyed(avatar.name, name, len(found), lost, r, gain, whole, across)
 
 
 def commanded_opening(face: Face) -> float:
@@ -212,8 +218,15 @@ def eye_aspects(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(ratios)
 
 
-def _aspects(mesh: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
-    return None if mesh is None else eye_aspects(np.asarray(ibug68(mesh)[:, :2], np.float64))
+def eye_heights(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As ``eye_aspects``, but of the heights only what is square to the line between the eye's corners."""
+    ratios = []
+    for outer, upper, upper_in, inner, lower_in, lower in EYES:
+        along = points[inner] - points[outer]
+        down = np.array([-along[1], along[0]]) / np.linalg.norm(along)
+        heights = np.abs((points[[upper, upper_in]] - points[[lower, lower_in]]) @ down)
+        ratios.append(heights.mean() / np.linalg.norm(along))
+    return np.array(ratios)
 
 
 def _fit(asked: NDArray[np.float64], found: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -27,7 +27,7 @@ def test_rendered_people_are_measured_as_clips_are(tmp_path, monkeypatch):
 
 
 def test_obedience_is_told_and_written(tmp_path, monkeypatch):
-    found = [Obeyed("ada", "warp", 90, 1, 0.97, 0.9, 0.3), Obeyed("me", "warp", 0, 90, None, None, None)]
+    found = [Obeyed("ada", "warp", 90, 1, 0.97, 0.9, 0.3, 0.1), Obeyed("me", "warp", 0, 90, None, None, None, None)]
 
     def measure(avatars, renderers, bundle, speech, **options):
         assert [avatar.name for avatar in avatars] == ["ada"] and list(renderers) == ["warp"]

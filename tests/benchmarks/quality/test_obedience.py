@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from benchmarks.quality import obedience
-from benchmarks.quality.obedience import LOOKS, Obeyed, commanded_opening, eye_aspects, looks, measure_obedience, shaped
+from benchmarks.quality.obedience import (
+    LOOKS,
+    Obeyed,
+    commanded_opening,
+    eye_aspects,
+    eye_heights,
+    looks,
+    measure_obedience,
+    shaped,
+)
 from benchmarks.renderer_cli import obedience_json, obedience_table
 from engine.controls import Face
 from engine.errors import InputError
@@ -71,6 +80,7 @@ def test_what_is_drawn_as_commanded_holds(person, faces, random_bundle, tmp_path
     found = measure(person, random_bundle, tmp_path)
     assert found.r == pytest.approx(1, abs=1e-3) and found.gain == pytest.approx(1, abs=0.05)
     assert found.shut == pytest.approx(0, abs=0.02) and found.holds
+    assert found.shut_across == pytest.approx(0, abs=0.02)
     assert (found.frames, found.lost) == (90, 0)
     assert decode_png((tmp_path / "drawn.png").read_bytes()).shape == (512, 7 * 512, 3)
 
@@ -78,7 +88,7 @@ def test_what_is_drawn_as_commanded_holds(person, faces, random_bundle, tmp_path
 def test_lips_that_open_half_and_lids_that_stay_open_are_seen(person, faces, random_bundle):
     found = measure(person, random_bundle, gain=0.5, blinks=False)
     assert found.gain == pytest.approx(0.5, abs=0.05)
-    assert found.shut == pytest.approx(1, abs=0.02) and not found.holds
+    assert found.shut == pytest.approx(1, abs=0.02) == found.shut_across and not found.holds
 
 
 def test_a_mouth_that_does_not_move_correlates_with_nothing(person, faces, random_bundle):
@@ -123,11 +133,22 @@ def test_the_aspect_of_an_eye_by_hand():
     points = np.zeros((68, 2))
     points[36:42] = [(0, 0), (1, -1), (3, -1), (4, 0), (3, 1), (1, 1)]
     points[42:48] = points[36:42] * [1, 0.5]
-    assert eye_aspects(points) == pytest.approx([0.5, 0.25])
+    assert eye_aspects(points) == pytest.approx([0.5, 0.25]) == eye_heights(points)
+
+
+def test_what_lies_along_an_eye_is_no_height():
+    points = np.zeros((68, 2))
+    points[36:42] = [(0, 0), (2, 0), (4, 0), (4, 0), (3, 0), (1, 0)]
+    turn = rotation_matrix(np.array([0, 0, 0.3]))[:2, :2]
+    points[42:48] = points[36:42]
+    points[[43, 44], 1] -= 1
+    points[36:48] = points[36:48] @ turn.T
+    assert eye_aspects(points)[0] == pytest.approx(0.25)
+    assert eye_heights(points) == pytest.approx([0, 0.25])
 
 
 def test_a_portrait_holds_only_with_both():
-    assert Obeyed("a", "warp", 1, 0, 0.96, 1.0, 0.2).holds
-    assert not Obeyed("a", "warp", 1, 0, 0.94, 1.0, 0.2).holds
-    assert not Obeyed("a", "warp", 1, 0, 0.96, 1.0, 0.3).holds
-    assert not Obeyed("a", "warp", 1, 0, 0.96, 1.0, None).holds
+    assert Obeyed("a", "warp", 1, 0, 0.96, 1.0, 0.2, 0.1).holds
+    assert not Obeyed("a", "warp", 1, 0, 0.94, 1.0, 0.2, 0.1).holds
+    assert not Obeyed("a", "warp", 1, 0, 0.96, 1.0, 0.3, 0.1).holds
+    assert not Obeyed("a", "warp", 1, 0, 0.96, 1.0, None, 0.1).holds
