@@ -192,6 +192,13 @@ def test_what_is_no_row_of_teeth_parts_no_lips(colour: tuple[int, int, int], top
     assert part_lips(picture, mesh) is mesh
 
 
+@pytest.mark.parametrize("colour", [(225, 220, 205), (190, 90, 90)])
+def test_a_grey_picture_does_not_tell_teeth_from_lips(colour: tuple[int, int, int]) -> None:
+    picture, mesh = narrow_row(colour)
+    grey = np.repeat(picture.mean(-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+    assert part_lips(grey, mesh) is mesh
+
+
 def test_lips_that_the_mesh_holds_for_parted_are_left_to_it() -> None:
     picture, mesh = narrow_row((225, 220, 205))
     mesh[list(LOWER_INNER), 1] = 66
