@@ -86,7 +86,9 @@ class OwnFrames:
                 continue
             rows, columns = np.nonzero(mask)
             pixels = np.stack([columns, rows], 1).astype(np.float64)
-            drawn = np.stack([_carried(other, points, pixels) for other in others])
+            here = points[_CONTROLS]
+            weights = thin_plate(here, pixels, _SMOOTHING)
+            drawn = np.stack([_carried(other, here, pixels, weights) for other in others])
             truth = one.picture[mask].astype(np.float64)
             for name, count in TAKEN.items():
                 errors[name][key].append(float(np.abs(drawn[:count].mean(0) - truth).mean()))
@@ -103,11 +105,11 @@ def mean_own_figures(clips: Sequence[dict[str, Figures]]) -> dict[str, Figures]:
     return means
 
 
-def _carried(other: _Seen, points: NDArray[np.float64], pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What ``other`` shows at ``pixels`` (n, 2) of a frame with landmarks ``points`` (68, 2): (n, 3)."""
-    here = points[_CONTROLS]
+def _carried(
+    other: _Seen, here: NDArray[np.float64], pixels: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What ``other`` shows at ``pixels`` (n, 2) of a frame with controls ``here`` and their weights there: (n, 3)."""
     there = other.points[_CONTROLS] - other.corner
-    weights = thin_plate(here.astype(np.float32), pixels.astype(np.float32), _SMOOTHING)
     where = (pixels + weights @ (there - here)).astype(np.float32)
     found = cv2.remap(
         other.picture, where[None, :, 0], where[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
