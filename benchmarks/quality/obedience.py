@@ -190,8 +190,10 @@ def _measure(
     seen = [make_measure()(picture) for picture in pictures]
     points = [np.asarray(ibug68(mesh)[:, :2], np.float64) for mesh in seen if mesh is not None]
     whole, across = (
-        float((ratio(points[1]) / ratio(points[0])).max()) if len(points) == len(seen) else None
-        for ratio in (eye_aspects, eye_heights)
+        float((eye_aspects(points[1], across=only) / eye_aspects(points[0], across=only)).max())
+        if len(points) == len(seen)
+        else None
+        for only in (False, True)
     )
     r, gain = _fit(np.array(asked), np.array(found))
     return Obeyed(avatar.name, name, len(found), lost, r, gain, whole, across)
@@ -209,23 +211,20 @@ def measured_opening(points: NDArray[np.float64]) -> float:
     return look.opening(points, float(np.linalg.norm(second - first)))
 
 
-def eye_aspects(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Aspect ratio of both eyes (2,): mean height of the opening over its width (Soukupova and Cech, 2016)."""
-    ratios = []
-    for outer, upper, upper_in, inner, lower_in, lower in EYES:
-        heights = np.linalg.norm(points[[upper, upper_in]] - points[[lower, lower_in]], axis=1)
-        ratios.append(heights.mean() / np.linalg.norm(points[inner] - points[outer]))
-    return np.array(ratios)
+def eye_aspects(points: NDArray[np.float64], *, across: bool = False) -> NDArray[np.float64]:
+    """Aspect ratio of both eyes (2,): mean height of the opening over its width (Soukupova and Cech, 2016).
 
-
-def eye_heights(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As ``eye_aspects``, but of the heights only what is square to the line between the eye's corners."""
+    Args:
+        points: float64 (68, 2).
+        across: Take of the heights only what is square to the line between the eye's corners.
+    """
     ratios = []
     for outer, upper, upper_in, inner, lower_in, lower in EYES:
         along = points[inner] - points[outer]
-        down = np.array([-along[1], along[0]]) / np.linalg.norm(along)
-        heights = np.abs((points[[upper, upper_in]] - points[[lower, lower_in]]) @ down)
-        ratios.append(heights.mean() / np.linalg.norm(along))
+        width = np.linalg.norm(along)
+        gaps = points[[upper, upper_in]] - points[[lower, lower_in]]
+        heights = np.abs(gaps @ [-along[1], along[0]]) / width if across else np.linalg.norm(gaps, axis=1)
+        ratios.append(heights.mean() / width)
     return np.array(ratios)
 
 

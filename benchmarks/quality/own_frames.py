@@ -1,11 +1,10 @@
 """What a person's own film shows at other moments: what to hold a renderer's mouth against.
 
 A renderer has seen one picture, in which the lips mostly touch. This has seen the person's open mouth: it takes the
-frames whose lips were most alike and lays them in by the landmarks of both. What still differs from the truth is what
-landmarks do not tell - light, teeth, tongue, the tracker's error - and no renderer that they drive can know more of it.
+frames whose lips were most alike and lays them in by the landmarks of both. What still differs from the truth is mostly
+what landmarks do not tell: light, teeth, tongue, the tracker's error. It is a reference, not a bound.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,16 +15,16 @@ from numpy.typing import NDArray
 from benchmarks.quality import reenact_metrics as look
 from benchmarks.quality.reenact_judge import Figures
 from benchmarks.quality.reenact_metrics import Picture
+from benchmarks.quality.tps_renderer import SMOOTHING
 from engine.renderer.geometry import thin_plate
-from models.spec import INNER_LIP_PAIRS, MOUTH
+from engine.renderer.opening import CORNERS
+from models.spec import MOUTH
 
 OWN_FIGURES: Final = ("inside_l1", "lip_l1")
 TAKEN: Final = {"nearest": 1, "mean of five": 5}
 """How many other frames are averaged, those first whose lips are most alike."""
 _CONTROLS: Final = [*range(MOUTH.start, MOUTH.stop), *range(2, 15), 31, 33, 35]
 """Landmarks that carry one frame into another: the mouth, the jaw and the nose's base."""
-_SMOOTHING: Final = 1e-5
-_CORNERS: Final = (60, 64)
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,10 @@ class OwnFrames:
             unit: Pixels of a face unit.
         """
         rows, columns = look.mouth_window(points, truth.shape[:2])
-        heights = [np.linalg.norm(points[lower] - points[upper]) for upper, lower in INNER_LIP_PAIRS]
-        width = np.linalg.norm(points[_CORNERS[1]] - points[_CORNERS[0]])
+        width = np.linalg.norm(points[CORNERS[1]] - points[CORNERS[0]])
         corner = np.array([columns.start, rows.start], np.float64)
         crop = np.ascontiguousarray(truth[rows, columns])
-        self._seen.append(_Seen(index, corner, crop, points, np.array([*heights, width]) / unit))
+        self._seen.append(_Seen(index, corner, crop, points, np.array([*look.lip_gaps(points), width]) / unit))
 
     def figures(self) -> dict[str, Figures]:
         """By ``TAKEN`` the L1 inside the lips and on them, grey levels; None where no frame has others to take."""
@@ -87,22 +85,11 @@ class OwnFrames:
             rows, columns = np.nonzero(mask)
             pixels = np.stack([columns, rows], 1).astype(np.float64)
             here = points[_CONTROLS]
-            weights = thin_plate(here, pixels, _SMOOTHING)
+            weights = thin_plate(here, pixels, SMOOTHING)
             drawn = np.stack([_carried(other, here, pixels, weights) for other in others])
             truth = one.picture[mask].astype(np.float64)
             for name, count in TAKEN.items():
                 errors[name][key].append(float(np.abs(drawn[:count].mean(0) - truth).mean()))
-
-
-def mean_own_figures(clips: Sequence[dict[str, Figures]]) -> dict[str, Figures]:
-    """Means over clips; None where no clip has a figure."""
-    means: dict[str, Figures] = {}
-    for name in TAKEN:
-        means[name] = {}
-        for key in OWN_FIGURES:
-            values = [value for clip in clips if (value := clip[name][key]) is not None]
-            means[name][key] = float(np.mean(values)) if values else None
-    return means
 
 
 def _carried(

@@ -17,9 +17,9 @@ from benchmarks.lipsync import find_clips
 from benchmarks.quality import reenact_metrics as look
 from benchmarks.quality.framing import FramedClip, frame_clip
 from benchmarks.quality.methods import folder
-from benchmarks.quality.own_frames import OwnFrames, mean_own_figures
+from benchmarks.quality.own_frames import OwnFrames
 from benchmarks.quality.picture_metrics import flicker
-from benchmarks.quality.reenact_judge import FIGURES, Figures, Tally, Truth, judge
+from benchmarks.quality.reenact_judge import Figures, Tally, Truth, judge
 from benchmarks.quality.tps_renderer import TpsRenderer
 from benchmarks.quality.tracks import Picture, Progress, read_pictures
 from engine.artefacts.avatar import Avatar
@@ -304,7 +304,7 @@ def mean_figures(clips: Sequence[dict[str, Figures]]) -> dict[str, Figures]:
     means: dict[str, Figures] = {}
     for name in clips[0]:
         means[name] = {}
-        for figure in FIGURES:
+        for figure in clips[0][name]:
             values = [value for clip in clips if (value := clip[name][figure]) is not None]
             means[name][figure] = float(np.mean(values)) if values else None
     return means
@@ -322,7 +322,7 @@ def reenact_json(results: Sequence[Reenacted], skipped: Sequence[str], every: in
     return {
         "renderers": rounded(mean_figures([result.opened for result in results])),
         "closed": rounded(mean_figures([result.closed for result in results])),
-        "own_frames": rounded(mean_own_figures([result.own for result in results])),
+        "own_frames": rounded(mean_figures([result.own for result in results])),
         "clips": [
             {
                 "name": result.name,

@@ -27,8 +27,12 @@ _LEAST_PX: Final = 64
 
 def opening(points: NDArray[np.floating], unit: float) -> float:
     """Opening of the inner lips, mean of three heights, in units of ``unit`` px (the outer eye corners' distance)."""
-    heights = [np.linalg.norm(points[lower] - points[upper]) for upper, lower in INNER_LIP_PAIRS]
-    return float(np.mean(heights)) / unit
+    return float(np.mean(lip_gaps(points))) / unit
+
+
+def lip_gaps(points: NDArray[np.floating]) -> list[float]:
+    """Heights of the opening at the three pairs of facing inner-lip points, px."""
+    return [float(np.linalg.norm(points[lower] - points[upper])) for upper, lower in INNER_LIP_PAIRS]
 
 
 def inside_mask(points: NDArray[np.floating], shape: tuple[int, int]) -> Mask:

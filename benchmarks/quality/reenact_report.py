@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from benchmarks.quality.own_frames import OWN_FIGURES, TAKEN, mean_own_figures
+from benchmarks.quality.own_frames import OWN_FIGURES, TAKEN
 from benchmarks.quality.reenact import Reenacted, mean_figures
 from benchmarks.quality.reenact_judge import FIGURES, HIGHER, Figures
 
@@ -39,7 +39,7 @@ def own_frames_table(results: Sequence[Reenacted]) -> Table:
         for name in TAKEN:
             table.add_column(f"{' '.join(key.split('_'))}, {name}", justify="right")
     rows = [(result.name, result.own) for result in results]
-    for clip, own in [*rows, ("mean", mean_own_figures([own for _, own in rows]))]:
+    for clip, own in [*rows, ("mean", mean_figures([own for _, own in rows]))]:
         if clip == "mean":
             table.add_section()
         table.add_row(clip, *[_number(own[name][key]) for key in OWN_FIGURES for name in TAKEN])

@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.renderer.colour import LUMA, redness
+from engine.renderer.lip_line import PARTED, lip_strip
+
 UPPER_INNER: Final = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 LOWER_INNER: Final = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 """Mesh points of the inner lip lines without the corners, picture left to right, facing each other."""
@@ -26,17 +29,14 @@ _UPPER_MIDDLE, _LOWER_MIDDLE = (12, 38, 268), (15, 86, 316)
 # (steps of CIELAB's a* below the lips'), set on 72 mouths of eleven people and paintings looked at one by one.
 _LEAST_LIGHT = 0.55
 _LEAST_RED = -2.5
-_LUMA = np.array([0.3, 0.59, 0.11], np.float32)
 
-SHOWN_TEETH: Final = 0.6
+_SHOWN_TEETH: Final = 0.6
 """Share of the middle of the mouth that shows teeth between lips which the mesh holds for closed."""
-_TOUCHING: Final = 0.045
-"""Gap over the outer-eye distance below which the mesh holds lips for closed."""
 _TEETH_REACH, _TEETH_NEAR, _LEAST_TEETH = 0.06, 0.015, 0.008
 """Over the outer-eye distance: how far from the mesh's line teeth are looked for, how near to it they begin, and how
 high they are at least."""
-_LEAST_GAP: Final = 0.05
-"""Over the same, the mean height of the gap that teeth are given."""
+_LEAST_GAP: Final = PARTED + 0.005
+"""Over the same, the mean height of the gap that teeth are given: a renderer holds lips that are nearer for closed."""
 _LIP_AT = (0.05, 0.09)
 """Distance from that line, over the same, that shows the lips' colour."""
 _TOOTH_PALE, _TOOTH_LIGHT = 0.4, 0.8
@@ -70,62 +70,59 @@ def part_lips(picture: NDArray[np.uint8], mesh: NDArray[np.float32]) -> NDArray[
     """
     unit = max(float(np.linalg.norm(mesh[263, :2] - mesh[33, :2])), 1e-6)
     upper, lower = (mesh[list(line), :2].astype(np.float64) for line in (UPPER_INNER, LOWER_INNER))
-    if float(np.linalg.norm(lower - upper, axis=1)[3:6].mean()) >= _TOUCHING * unit:
+    if float(np.linalg.norm(lower - upper, axis=1)[3:6].mean()) >= PARTED * unit:
         return mesh
     corners = mesh[list(INNER_CORNERS), :2].astype(np.float64)
+    centre = corners.mean(0)
     half = max(float(np.linalg.norm(corners[1] - corners[0])) / 2, 1.0)
     along = (corners[1] - corners[0]) / (2 * half)
     down = np.array([-along[1], along[0]])
-    line = np.concatenate([corners[:1], (upper + lower) / 2, corners[1:]]) - corners.mean(0)
-    columns = np.linspace(-_MIDDLE, _MIDDLE, max(9, round(2 * half))) * half
-    seam = np.interp(columns, line @ along, line @ down)
-    place = corners.mean(0) + columns[:, None] * along + seam[:, None] * down
+    line = np.concatenate([corners[:1], (upper + lower) / 2, corners[1:]]) - centre
+    u = np.linspace(-_MIDDLE, _MIDDLE, max(9, round(2 * half))) * half
+    seam = np.interp(u, line @ along, line @ down)
     away = np.arange(-_TEETH_REACH * unit, _TEETH_REACH * unit, 0.5)
-    edges = _teeth_edges(picture, place, down, away, unit)
-    if np.isfinite(edges[:, 0]).mean() < SHOWN_TEETH:
+    beside = np.linspace(*_LIP_AT, 6) * unit
+    soft = cv2.GaussianBlur(picture, (0, 0), 0.5).astype(np.float32)
+    strip, above, below = (
+        lip_strip(soft, centre, along, down, u, seam + rows[:, None]) for rows in (away, -beside, beside)
+    )
+    lip = (np.median(above.reshape(-1, 3), 0) + np.median(below.reshape(-1, 3), 0)) / 2
+    edges = _teeth_edges(strip, lip, away, unit)
+    seen = np.isfinite(edges[:, 0])
+    if seen.mean() < _SHOWN_TEETH:
         return mesh
     parted = mesh.copy()
-    seen = np.isfinite(edges[:, 0])
     first, last = (_median_of_five(edges[seen, side]) for side in (0, 1))
-    # Renderers take narrow gaps for the mesh's doubt, and look for the edges of wider ones in the picture themselves.
+    # Narrow gaps renderers take for the mesh's doubt; the edges of wider ones they look for in the picture themselves.
     more = max(_LEAST_GAP * unit - float((last - first).mean()), 0.0) / 2
     for points, edge in ((UPPER_INNER, first - more), (LOWER_INNER, last + more)):
-        at = (mesh[list(points), :2] - corners.mean(0)) @ along
+        at = (mesh[list(points), :2] - centre) @ along
         # Towards the corners the gap narrows as an arc does.
-        height = np.interp(at, columns[seen], edge) * np.sqrt(np.clip(1 - (at / half) ** 2, 0, 1))
+        height = np.interp(at, u[seen], edge) * np.sqrt(np.clip(1 - (at / half) ** 2, 0, 1))
         middle = np.interp(at, line @ along, line @ down)
-        parted[list(points), :2] = corners.mean(0) + at[:, None] * along + (middle + height)[:, None] * down
+        parted[list(points), :2] = centre + at[:, None] * along + (middle + height)[:, None] * down
     return parted
 
 
 def _teeth_edges(
-    picture: NDArray[np.uint8],
-    place: NDArray[np.float64],
-    down: NDArray[np.float64],
-    away: NDArray[np.float64],
-    unit: float,
+    strip: NDArray[np.float32], lip: NDArray[np.floating], away: NDArray[np.float64], unit: float
 ) -> NDArray[np.float64]:
-    """Where teeth begin and end, px down from ``place`` (n, 2), as (n, 2); NaN where none are seen.
+    """Where teeth begin and end in each column of a strip, px from the mesh's line, (K, 2); NaN where none are seen.
 
     Args:
-        picture: uint8 (H, W, 3) RGB.
-        place: (n, 2) px along the mouth.
-        down: (2,), the way that is looked.
-        away: (m,) px from the place at which it is looked.
+        strip: float32 (rows, K, 3) RGB along the mouth.
+        lip: (3,), the colour of the lips.
+        away: (rows,) px from the mesh's line down.
         unit: Pixels of a face unit.
     """
-    rgb = cv2.GaussianBlur(picture, (0, 0), 0.5).astype(np.float32)
-    strip = _at(rgb, place[:, None] + away[None, :, None] * down)
-    beside = np.linspace(*_LIP_AT, 6) * unit
-    lips = [_at(rgb, place[:, None] + side * beside[None, :, None] * down).reshape(-1, 3) for side in (-1, 1)]
-    lip = (np.median(lips[0], 0) + np.median(lips[1], 0)) / 2
-    edges = np.full((len(place), 2), np.nan)
-    red = float(_redness(lip))
+    edges = np.full((strip.shape[1], 2), np.nan)
+    red = float(redness(lip))
     if red < _LEAST_RED_LIPS:
         return edges
-    light = strip @ _LUMA / max(float(lip @ _LUMA), 1.0)
-    tooth = (light > _TOOTH_LIGHT) & (1 - _redness(strip) / red > _TOOTH_PALE)
-    for column, row in enumerate(tooth):
+    luma = LUMA.astype(np.float32)
+    light = strip @ luma / max(float(lip @ luma), 1.0)
+    tooth = (light > _TOOTH_LIGHT) & (1 - redness(strip) / red > _TOOTH_PALE)
+    for column, row in enumerate(tooth.T):
         where = np.flatnonzero(row)
         for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1) if len(where) else ():
             first, last = float(away[run[0]]), float(away[run[-1]])
@@ -137,13 +134,6 @@ def _teeth_edges(
             if begins and higher and last - first + 0.5 >= _LEAST_TEETH * unit:
                 edges[column] = first - 0.25, last + 0.25
     return edges
-
-
-def _redness(colour: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much more red than green there is, as a share of both."""
-    red, green = colour[..., 0], colour[..., 1]
-    share: NDArray[np.floating] = (red - green) / np.maximum(red + green, 16)
-    return share
 
 
 def _median_of_five(values: NDArray[np.float64]) -> NDArray[np.float64]:

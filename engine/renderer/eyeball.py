@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.renderer.colour import LUMA
 from engine.renderer.geometry import ramp
 from engine.renderer.pixels import F32, U8, blur, double, fill, opaque, polylines
 
@@ -28,7 +29,6 @@ LASH_LUMA, LASH_RAMP = 0.78, 0.2
 """Of the brightness that is skin's about an eye: what is so dark begins to be lashes, and so much darker is."""
 LEAST_WHITE = 0.75
 """Brightness of the white of an eye as a share of the skin's, at least: what is darker is a narrow eye's shade."""
-LUMA = np.array([0.3, 0.59, 0.11])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
-from engine.renderer.eyeball import LUMA, eye_layers
+from engine.renderer.colour import LUMA
+from engine.renderer.eyeball import eye_layers
 from engine.renderer.geometry import ramp, smoothstep
 from engine.renderer.pixels import F32, U8, affine, join, opaque, planes, remap, rounded
 
@@ -172,7 +173,6 @@ class Eye:
         outline = [ends + self._upper[:, None] * self._down, (ends + self._lower[:, None] * self._down)[::-1]]
         self._layers = eye_layers(avatar.image, np.concatenate(outline), self._iris, self._brow, unit_px)
         self.lash_shade = self._lash_shade(avatar)
-        self._corner_px = self._layers.corner
 
     def _heights(self, pixels: F64) -> F64:
         """Distance below the line between the corners of ``pixels`` (N, 2)."""
@@ -237,8 +237,8 @@ class Eye:
         u, v = planes(affine(source, self._axes))
         index = (u * STEPS + (self._beyond * STEPS + 0.5)).astype(np.intp)
         profile = self._profile(motion)
-        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam, fades = (
-            line.take(index, mode="clip") for line in (*profile, self._fades(motion))
+        upper_now, lower_now, upper_reach, lower_reach, lift, sink, shown, seam = (
+            line.take(index, mode="clip") for line in profile
         )
         below, over = v - upper_now, lower_now - v
         resting = smoothstep((below + LASHES * self._unit_px) * upper_reach)
@@ -249,15 +249,15 @@ class Eye:
         if closing > 0:
             # A brow that is close to the eye is not drawn out over the lid.
             drawn_out = np.minimum(-rests * (closing / BROW_STAYS), 1)
-            stretched = np.maximum(stretched, remap(self._layers.brow, skin - self._corner_px) * drawn_out)
+            stretched = np.maximum(stretched, remap(self._layers.brow, skin - self._layers.corner) * drawn_out)
+            stretched = stretched * self._smooth_along(index, motion)
         above = seam - v
-        stretched = stretched * fades
         lower = source + self._downwards(sink * (1 - smoothstep(over * lower_reach)))
         lashes, beside = self._along_seam(above, index, motion.shut)
         if beside is not None:
             shown_skin = np.where((above > 0)[..., None], skin, lower)
-            old_lashes = remap(self._layers.lashes, shown_skin - self._corner_px)
-            beside = np.maximum(beside, old_lashes * (fades * motion.shut**4))
+            old_lashes = remap(self._layers.lashes, shown_skin - self._layers.corner)
+            beside = np.maximum(beside, old_lashes * self._smooth_along(index, motion) * motion.shut**4)
         return Lids(
             upper=skin,
             lower=lower,
@@ -269,11 +269,12 @@ class Eye:
             seam=beside,
         )
 
-    def _fades(self, motion: LidMotion) -> F32:
-        """How far a line across the eye is drawn smooth, (K,): beyond the corners the picture goes on as it is."""
+    def _smooth_along(self, index: NDArray[np.intp], motion: LidMotion) -> F32:
+        """How far skin may be drawn smooth at places ``index`` (h, w): beyond the corners the picture goes on."""
         follows = self._table[4]
         shut = max(motion.shut - LASHES_FROM, 0.0) / (1 - LASHES_FROM)
-        return cast(F32, follows + (self._cleaned - follows) * np.float32(min(2 * shut, 1.0)))
+        line = follows + (self._cleaned - follows) * np.float32(min(2 * shut, 1.0))
+        return cast(F32, line.take(index, mode="clip"))
 
     def _along_seam(self, above: F32, index: NDArray[np.intp], shut: float) -> tuple[F32, F32] | tuple[None, None]:
         """Lashes along the line where the lids meet, and what lies close to it, none while the eye is open.
@@ -343,7 +344,7 @@ class Eye:
 
     def smooth_skin(self, where: F32) -> U8:
         """The skin around the eye without detail, uint8 (h, w, 4) RGBA, at ``where`` (h, w, 2) px of the source."""
-        return remap(self._layers.skin, where - self._corner_px)
+        return remap(self._layers.skin, where - self._layers.corner)
 
     def look(self, source: F32, gaze: NDArray[np.floating[Any]], below: F32, motion: LidMotion) -> U8:
         """The eyeball's picture.
@@ -367,7 +368,7 @@ class Eye:
         x, y = planes(source)
         away = np.hypot(x - (iris_x + shift_x), y - (iris_y + shift_y))
         carried = smoothstep(away * (1 / (1.3 * radius)) - 1.1 / 1.3) - 1
-        here = source - self._corner_px
+        here = source - self._layers.corner
         where = here + join(carried * shift_x, carried * shift_y)
         rim = remap(self._layers.rim, here)
         # Bright skin at the edge of the opening must not be carried onto white that has come there.

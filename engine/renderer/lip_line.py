@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.colour import LUMA, redness
 from engine.renderer.pixels import F32, blur, remap
 from models.spec import IMAGE_SIZE, INNER_LIP_PAIRS
 
@@ -143,11 +144,11 @@ def _seen_edges(
     picture = blur(avatar.image.astype(np.float32), 0.6)
     edges = []
     for edge, side in ((upper, -1.0), (lower, 1.0)):
-        lip = _strip(picture, centre, along, down, u, edge + side * unit_px * np.linspace(*LIP_BAND, 6)[:, None])
+        lip = lip_strip(picture, centre, along, down, u, edge + side * unit_px * np.linspace(*LIP_BAND, 6)[:, None])
         lip = blur(lip.mean(0, keepdims=True), 0.06 * unit_px)
         # From well on the lip, half a pixel a step, to the middle of the opening.
         away = np.arange(rows) / 2 - reach
-        strip = _strip(picture, centre, along, down, u, edge - side * away[:, None])
+        strip = lip_strip(picture, centre, along, down, u, edge - side * away[:, None])
         lipless = _lipless(strip, lip)
         allowed = away[:, None] <= np.abs(middle - edge)
         wrong = np.where(allowed, 0.5 - lipless, 0.0)
@@ -160,7 +161,7 @@ def _seen_edges(
     return middle + np.minimum(edges[0] - middle, 0) * corner, middle + np.maximum(edges[1] - middle, 0) * corner
 
 
-def _strip(picture: F32, centre: F64, along: F64, down: F64, u: F64, v: F64) -> F32:
+def lip_strip(picture: F32, centre: F64, along: F64, down: F64, u: F64, v: F64) -> F32:
     """The picture at places along ``u`` (K,) and heights ``v`` (rows, K) px, float32 (rows, K, 3)."""
     where = centre + u[:, None] * along + v[..., None] * down
     return cast(F32, remap(picture, where.astype(np.float32)))
@@ -168,13 +169,9 @@ def _strip(picture: F32, centre: F64, along: F64, down: F64, u: F64, v: F64) -> 
 
 def _lipless(strip: F32, lip: F32) -> F32:
     """How little of a strip (rows, K, 3) is lip, whose colour in each column is ``lip`` (1, K, 3): 0 to 1."""
-
-    def red(colour: F32) -> F32:
-        return cast(F32, (colour[..., 0] - colour[..., 1]) / np.maximum(colour[..., 0] + colour[..., 1], 16))
-
-    luma = np.array([0.3, 0.59, 0.11], np.float32)
+    luma = LUMA.astype(np.float32)
     darker = 1 - strip @ luma / np.maximum(lip @ luma, 1)
-    paler = 1 - red(strip) / np.maximum(red(lip), 0.02)
+    paler = 1 - redness(strip) / np.maximum(redness(lip), 0.02)
     return cast(F32, np.clip(np.maximum((darker - 0.12) / 0.35, (paler - 0.15) / 0.35), 0, 1))
 
 
@@ -199,7 +196,7 @@ def _smooth(values: F64, sigma: float) -> F64:
 def _dark_seam(avatar: Avatar, centre: F64, along: F64, down: F64, u: F64, start: F64, reach: float) -> F64:
     """Darkest smooth path near ``start``, by dynamic programming over offsets of half a pixel."""
     offsets = np.arange(-np.ceil(reach * 2), np.ceil(reach * 2) + 1) / 2
-    luma = blur(avatar.image.astype(np.float32) @ np.array([0.3, 0.59, 0.11], np.float32), 0.7)
+    luma = blur(avatar.image.astype(np.float32) @ LUMA.astype(np.float32), 0.7)
     v = start[:, None] + offsets
     where = centre + u[:, None, None] * along + v[..., None] * down
     strip = remap(luma, where.astype(np.float32)).astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.colour import LUMA
 from engine.renderer.mouth_layers import MouthPart
 from engine.renderer.pixels import F32, blur, fill
 from models.spec import IMAGE_SIZE
@@ -23,7 +24,6 @@ YELLOW_TOOTH = 0.2
 """Brightness, as a share of the skin's, that teeth then have beyond LEAST_WHITE at least."""
 YELLOW_TONGUE = (0.5, 0.45, 0.4)
 """The tongue's colour then, as shares of the lips' red, green and blue: a brighter or redder one looks like a lip."""
-LUMA = np.array([0.3, 0.59, 0.11])
 
 
 def tint(part: MouthPart, name: str, tones: dict[str, F64]) -> F32:

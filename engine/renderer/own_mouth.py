@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artefacts.avatar import Avatar
+from engine.renderer.colour import LUMA, redness
 from engine.renderer.geometry import smoothstep
 from engine.renderer.lip_line import LipLine, find_lip_line
-from engine.renderer.mouth_tones import LUMA, find_tones
+from engine.renderer.mouth_tones import find_tones
 from engine.renderer.pixels import F32, U8, blur, double, join, remap
 from models.spec import IMAGE_SIZE, OUTER_EYE_CORNERS
 
@@ -224,7 +225,7 @@ def find_own_mouth(picture: U8, lips: LipLine, unit_px: float, tones: dict[str, 
 def _toothness(strip: F32, inside: F32, tooth: NDArray[Any], lip: NDArray[Any]) -> F32:
     """How far each pixel of the strip is tooth, 0 to 1: bright, and paler than the lips."""
     luma = LUMA.astype(np.float32)
-    pale = 1 - _redness(strip) / max(float(_redness(np.asarray(lip, np.float32))), 0.04)
+    pale = 1 - redness(strip) / max(float(redness(np.asarray(lip, np.float32))), 0.04)
     light = strip @ luma
     seen = light[(inside > 0) & (pale > PALE[0])]
     bright = max(float(np.percentile(seen, 90)) if len(seen) else 0.0, LEAST_BRIGHT * float(tooth @ luma))
@@ -240,11 +241,6 @@ def _even_teeth(strip: F32, solid: F32, columns: float) -> F32:
     colour = np.stack(sums[1:], -1) / np.maximum(sums[0], 1.0)[:, None]
     seen = np.convolve(np.clip(solid.max(0) * 1.5, 0, 1), kernel, mode="same") / kernel.sum()
     return np.dstack([colour[None], np.clip(2 * seen - 0.3, 0, 1)[None]]).astype(np.float32)
-
-
-def _redness(colour: F32) -> F32:
-    """How much more red than green there is, as a share of both."""
-    return cast(F32, (colour[..., 0] - colour[..., 1]) / np.maximum(colour[..., 0] + colour[..., 1], 16))
 
 
 def _parting_rows(share: F32, strip: F32, inside: F32) -> F64:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from engine.artefacts.avatar import Avatar
-from engine.renderer.mouth_tones import LUMA
+from engine.renderer.colour import LUMA
 from engine.renderer.pixels import blur, convex_hull, fill
 from models.spec import IMAGE_SIZE
 

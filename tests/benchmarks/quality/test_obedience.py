@@ -9,7 +9,6 @@ from benchmarks.quality.obedience import (
     Obeyed,
     commanded_opening,
     eye_aspects,
-    eye_heights,
     looks,
     measure_obedience,
     shaped,
@@ -133,7 +132,7 @@ def test_the_aspect_of_an_eye_by_hand():
     points = np.zeros((68, 2))
     points[36:42] = [(0, 0), (1, -1), (3, -1), (4, 0), (3, 1), (1, 1)]
     points[42:48] = points[36:42] * [1, 0.5]
-    assert eye_aspects(points) == pytest.approx([0.5, 0.25]) == eye_heights(points)
+    assert eye_aspects(points) == pytest.approx([0.5, 0.25]) == eye_aspects(points, across=True)
 
 
 def test_what_lies_along_an_eye_is_no_height():
@@ -144,7 +143,7 @@ def test_what_lies_along_an_eye_is_no_height():
     points[[43, 44], 1] -= 1
     points[36:48] = points[36:48] @ turn.T
     assert eye_aspects(points)[0] == pytest.approx(0.25)
-    assert eye_heights(points) == pytest.approx([0, 0.25])
+    assert eye_aspects(points, across=True) == pytest.approx([0, 0.25])
 
 
 def test_a_portrait_holds_only_with_both():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality.own_frames import OWN_FIGURES, TAKEN, OwnFrames, mean_own_figures
+from benchmarks.quality.own_frames import OWN_FIGURES, TAKEN, OwnFrames
+from benchmarks.quality.reenact import mean_figures
 
 NONE = dict.fromkeys(OWN_FIGURES)
 
@@ -56,4 +57,4 @@ def test_a_moment_too_near_in_time_is_no_other_moment():
 def test_means_leave_out_clips_without_a_figure():
     some = {name: {"inside_l1": 4.0, "lip_l1": None} for name in TAKEN}
     none: dict = dict.fromkeys(TAKEN, NONE)
-    assert mean_own_figures([some, none]) == {name: {"inside_l1": 4.0, "lip_l1": None} for name in TAKEN}
+    assert mean_figures([some, none]) == {name: {"inside_l1": 4.0, "lip_l1": None} for name in TAKEN}

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.renderer.eyeball import LID_LIGHT, LUMA
+from engine.renderer.colour import LUMA
+from engine.renderer.eyeball import LID_LIGHT
 from engine.renderer.lids import WIDEST, Eye, LidMotion
 
 
