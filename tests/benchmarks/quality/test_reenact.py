@@ -215,7 +215,7 @@ def test_a_clip_is_reenacted_and_reported(drawn, tmp_path):
     assert opened["warp"]["sharpness"] == pytest.approx(1, abs=0.1)
     assert result.closed["warp"]["inside_l1"] is None and result.closed["warp"]["face_l1"] < 5
     report = json.loads(json.dumps(reenact.reenact_json(results, skipped, 1), allow_nan=False))
-    assert set(report["renderers"]["tps"]) == set(report["closed"]["warp"]) == set(reenact.FIGURES)
+    assert set(report["renderers"]["tps"]) == set(report["closed"]["warp"]) == set(reenact_judge.FIGURES)
     assert report["clips"][0]["missing_faces"] == 1 and report["clips"][0]["renderers"] == report["renderers"]
     assert notes(results)[0] == "good: no face in 1 frames of the clip; they are left out."
     table = reenact_table(results, closed=False)
